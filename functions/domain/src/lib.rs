@@ -1,0 +1,16 @@
+//! The pure rules of Puntual.
+//!
+//! Facts, policy, jurisdiction and a moment come in; touches and verdicts come out. Nothing here reads a clock,
+//! the environment, a disk or a random source, so that every decision can be made again from its inputs, in a
+//! test, in the browser, or by an auditor.
+
+pub mod channel;
+pub mod contact;
+pub mod customer;
+pub mod fence;
+pub mod ids;
+pub mod import;
+pub mod locale;
+pub mod money;
+pub mod obligation;
+pub mod touch;
