@@ -4,6 +4,7 @@
 //! the environment, a disk or a random source, so that every decision can be made again from its inputs, in a
 //! test, in the browser, or by an auditor.
 
+pub mod calendar;
 pub mod channel;
 pub mod contact;
 pub mod customer;
