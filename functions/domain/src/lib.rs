@@ -5,12 +5,15 @@
 //! test, in the browser, or by an auditor.
 
 pub mod calendar;
+pub mod caps;
 pub mod channel;
 pub mod contact;
+pub mod contact_check;
 pub mod customer;
 pub mod fence;
 pub mod ids;
 pub mod import;
+pub mod jurisdiction;
 pub mod locale;
 pub mod money;
 pub mod obligation;
