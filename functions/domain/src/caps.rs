@@ -3,7 +3,7 @@
 //! Invariant: a cap that refuses a contact also says when it stops refusing it if nothing else is sent, and never
 //! names a later moment than the true one.
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,8 @@ use crate::jurisdiction::Grounds;
 pub const CAP_DAYS_MAX: u32 = 34;
 
 const WEEK_DAYS: u32 = 7;
-const DAY_SECONDS: i64 = 86_400;
+/// More than any zone was ever ahead of or behind UTC.
+const OFFSET_SECONDS_MAX: i64 = 16 * 3_600;
 
 /// A set of channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -180,11 +181,12 @@ impl CapMoment<'_> {
         first_on: NaiveDate,
         days: u32,
     ) -> impl Iterator<Item = (NaiveDate, &Contact)> {
-        // A date is converted only where the instant is near enough to matter; two days cover every zone.
-        let oldest = self.at.timestamp() - (i64::from(days) + 2) * DAY_SECONDS;
+        // A date is converted only where the instant is near enough to matter in some zone.
         let end_on = first_on + Days::new(days.into());
+        let midnight = |on: NaiveDate| on.and_time(NaiveTime::MIN).and_utc().timestamp();
+        let near = midnight(first_on) - OFFSET_SECONDS_MAX..midnight(end_on) + OFFSET_SECONDS_MAX;
         self.counted(over)
-            .filter(move |c| c.at.timestamp() >= oldest)
+            .filter(move |c| near.contains(&c.at.timestamp()))
             .map(|c| (c.at.with_timezone(&self.time_zone).date_naive(), c))
             .filter(move |(on, _)| *on >= first_on && *on < end_on)
     }
