@@ -13,4 +13,7 @@ pub mod import;
 pub mod locale;
 pub mod money;
 pub mod obligation;
+pub mod sms;
+pub mod template;
+pub mod tenant;
 pub mod touch;
