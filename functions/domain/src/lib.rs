@@ -17,4 +17,7 @@ pub mod jurisdiction;
 pub mod locale;
 pub mod money;
 pub mod obligation;
+pub mod sms;
+pub mod template;
+pub mod tenant;
 pub mod touch;

@@ -1,0 +1,112 @@
+//! Email through Amazon SES v2.
+//!
+//! Invariant: one `SendEmail` a call, never repeated; the tags carry tenant and touch, which the events of SES echo,
+//! so that an answer that was lost is settled by its event.
+
+use aws_config::SdkConfig;
+use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::config::Builder;
+use aws_sdk_sesv2::error::BuildError;
+use aws_sdk_sesv2::operation::send_email::builders::SendEmailFluentBuilder;
+use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message, MessageHeader, MessageTag};
+use domain::channel::Channel;
+
+use crate::provider::{self, CallTimeouts, TransmitMark};
+use crate::{Outcome, Outgoing, mailbox, tag};
+
+const PROVIDER: &str = "ses";
+
+const UTF_8: &str = "UTF-8";
+
+/// Sends email through one SES identity.
+pub struct SesSender {
+    client: Client,
+    from: String,
+    configuration_set: Option<String>,
+}
+
+impl SesSender {
+    /// A sender with the usual timeouts.
+    ///
+    /// `from` is an address of a verified identity, to which the lender's name is added unless it has one
+    /// (`Name <address>`); `configuration_set` is the one whose events settle the touches.
+    #[must_use]
+    pub fn new(config: &SdkConfig, from: impl Into<String>, configuration_set: Option<String>) -> Self {
+        Self::with_timeouts(config, CallTimeouts::default(), from, configuration_set)
+    }
+
+    /// A sender with other timeouts. Retries and timeouts of `config` are not used: they are set here.
+    #[must_use]
+    pub fn with_timeouts(
+        config: &SdkConfig,
+        timeouts: CallTimeouts,
+        from: impl Into<String>,
+        configuration_set: Option<String>,
+    ) -> Self {
+        let config = Builder::from(config)
+            .retry_config(provider::one_attempt())
+            .timeout_config(timeouts.config())
+            .build();
+        Self { client: Client::from_conf(config), from: from.into(), configuration_set }
+    }
+
+    pub(crate) async fn send(&self, outgoing: &Outgoing<'_>) -> Outcome {
+        if let Some(refusal) = provider::refusal(PROVIDER, Channel::Email, outgoing) {
+            return refusal;
+        }
+        let Some(subject) = outgoing.message.subject.as_deref() else {
+            return provider::refused("ses not called: the message has no subject".into());
+        };
+        let Some(tags) = tags(outgoing) else {
+            return provider::refused("ses not called: an id is too long for a message tag".into());
+        };
+        let Ok(request) = self.request(outgoing, subject, tags) else {
+            // Every required field is set in `request`, so this says that the SDK has a new one.
+            return provider::refused("ses not called: the request lacks a field".into());
+        };
+        let mark = TransmitMark::default();
+        match request.customize().interceptor(mark.clone()).send().await {
+            Ok(answer) => provider::accepted(PROVIDER, answer.message_id()),
+            Err(error) => provider::failed(PROVIDER, &error, &mark),
+        }
+    }
+
+    fn request(
+        &self,
+        outgoing: &Outgoing<'_>,
+        subject: &str,
+        tags: Vec<MessageTag>,
+    ) -> Result<SendEmailFluentBuilder, BuildError> {
+        let Outgoing { touch, to, lender, message, .. } = *outgoing;
+        let content = |text: &str| Content::builder().data(text).charset(UTF_8).build();
+        let mut body = Body::builder().text(content(&message.text)?);
+        if let Some(html) = &message.html {
+            body = body.html(content(html)?);
+        }
+        let unsubscribe = MessageHeader::builder()
+            .name("List-Unsubscribe")
+            .value(mailbox::unsubscribe(&lender.email, touch.id.as_str()))
+            .build()?;
+        let simple =
+            Message::builder().subject(content(subject)?).body(body.build()).headers(unsubscribe).build();
+        Ok(self
+            .client
+            .send_email()
+            .from_email_address(mailbox::from(&lender.name, &self.from))
+            .destination(Destination::builder().to_addresses(to.address.reveal()).build())
+            .reply_to_addresses(&lender.email)
+            .content(EmailContent::builder().simple(simple).build())
+            .set_email_tags(Some(tags))
+            .set_configuration_set_name(self.configuration_set.clone()))
+    }
+}
+
+fn tags(outgoing: &Outgoing<'_>) -> Option<Vec<MessageTag>> {
+    [(tag::TOUCH, outgoing.touch.id.as_str()), (tag::TENANT, outgoing.tenant.as_str())]
+        .into_iter()
+        .map(|(name, id)| MessageTag::builder().name(name).value(tag::encode(id)?).build().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
