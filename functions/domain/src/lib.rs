@@ -7,10 +7,13 @@
 pub mod channel;
 pub mod contact;
 pub mod customer;
+pub mod email;
 pub mod fence;
 pub mod ids;
 pub mod import;
 pub mod locale;
 pub mod money;
 pub mod obligation;
+pub mod phone;
+pub mod sms;
 pub mod touch;
