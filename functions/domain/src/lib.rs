@@ -16,4 +16,5 @@ pub mod money;
 pub mod obligation;
 pub mod phone;
 pub mod sms;
+pub mod template;
 pub mod touch;
