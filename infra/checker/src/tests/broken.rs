@@ -79,6 +79,12 @@ const CASES: &[(Rule, usize, &str, Change)] = &[
     (Rule::MessageDisputed, 1, "a message on the last day of a dispute", |r| {
         r.history_of("B1").dispute = Some((march(22), Some(march(28))));
     }),
+    (Rule::MessageDisputed, 1, "a message on the first day of a dispute", |r| {
+        r.history_of("B1").dispute = Some((march(27), Some(march(28))));
+    }),
+    (Rule::MessageDisputed, 2, "messages from the first day of a dispute without an end", |r| {
+        r.history_of("B1").dispute = Some((march(27), None));
+    }),
     (Rule::MessageDisputed, 2, "messages in a dispute without an end", |r| {
         r.history_of("B1").dispute = Some((march(22), None));
     }),
@@ -101,6 +107,13 @@ const CASES: &[(Rule, usize, &str, Change)] = &[
         r.decide(27, "B1", "d3", "skip");
         r.add_message(message(30, "B", "sms", "overdue", &[("B1", "d3")]));
         r.decide(30, "B1", "d3", "send");
+    }),
+    (Rule::StageBackwards, 1, "a stage beside the one that was sent", |r| {
+        let beside =
+            "[[stages]]\nid = \"d8b\"\ndpd = 8\ntone = \"friendly\"\npurpose = \"overdue\"\n[[templates]]";
+        r.policy = r.policy.replace("[[templates]]", beside);
+        r.add_message(message(30, "B", "sms", "overdue", &[("B1", "d8b")]));
+        r.decide(30, "B1", "d8b", "send");
     }),
     (Rule::StageNotDue, 1, "a stage a day early", |r| {
         r.remove_message(28, "B");
@@ -128,6 +141,10 @@ const CASES: &[(Rule, usize, &str, Change)] = &[
     }),
     (Rule::LeadStage, 1, "a stage that is not the most overdue obligation's", |r| {
         r.edit_message(24, "A", |m| m["stage"] = "d8".into());
+    }),
+    (Rule::LeadStage, 1, "a stage of the less overdue of two obligations", |r| {
+        two_stages_in_a_message(r);
+        r.edit_message(19, "A", |m| m["stage"] = "d-3".into());
     }),
     (Rule::LeadTone, 1, "a tone that is not the stage's", |r| {
         r.edit_message(24, "A", |m| m["tone"] = "firm".into())
@@ -226,6 +243,14 @@ fn add_item(message: &mut Value, item: Value) {
     message["obligations"].as_array_mut().unwrap().push(item);
 }
 
+/// A2 waits for a day and goes out together with A1, which is more overdue.
+fn two_stages_in_a_message(replay: &mut Replay) {
+    replay.remove_message(18, "A");
+    replay.edit_decision(18, "A2", |d| *d = deferral(18, "A2", "d-3", 19));
+    replay.edit_message(19, "A", |m| add_item(m, json!({"id": "A2", "stage": "d-3"})));
+    replay.decide(19, "A2", "d-3", "send");
+}
+
 fn at(replay: &mut Replay, day: u64, customer: &str, time: &str) {
     let mut line = Value::Null;
     replay.edit_message(day, customer, |m| line = m.clone());
@@ -305,4 +330,74 @@ fn a_stage_with_conditions_may_be_passed_over_and_need_not_be_named() {
     let report = replay.check();
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.checked.stages_due, 12);
+}
+
+#[test]
+fn the_most_overdue_of_several_obligations_leads_the_message() {
+    let mut replay = Replay::correct();
+    two_stages_in_a_message(&mut replay);
+    let report = replay.check();
+    assert!(report.is_clean(), "{report}");
+}
+
+fn broken_rules(replay: &Replay) -> Vec<Rule> {
+    replay.check().counts.into_keys().collect()
+}
+
+#[test]
+fn a_stage_is_the_highest_from_its_very_day_on() {
+    let mut replay = Replay::correct();
+    replay.remove_message(27, "B");
+    replay.decide(27, "B1", "d3", "skip");
+    replay.edit_message(28, "B", |m| *m = message(28, "B", "sms", "overdue", &[("B1", "d3")]));
+    replay.decide(28, "B1", "d3", "send");
+    assert_eq!(broken_rules(&replay), [Rule::StageNotHighest, Rule::StageUnnamed]);
+}
+
+#[test]
+fn a_stage_that_ended_with_the_due_date_does_not_stand_above_one_that_did_not() {
+    let mut replay = Replay::correct();
+    replay.policy = replay.policy.replacen("pre_due", "overdue", 1);
+    replay.history_of("C1").due_on = march(30);
+    replay.add_decision(&decision(27, "C1", Some("d-3"), "skip", "no_consent"));
+    replay.remove_message(28, "C");
+    replay.decide(28, "C1", "d-3", "skip");
+    replay.decide(30, "C1", "d0", "skip");
+    replay.edit_message(31, "C", |m| {
+        m["purpose"] = "overdue".into();
+        m["stage"] = "d-3".into();
+        m["obligations"][0]["stage"] = "d-3".into();
+    });
+    replay.decide(31, "C1", "d-3", "send");
+    let report = replay.check();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[test]
+fn hours_are_the_customers_own_however_the_instant_is_written() {
+    let mut replay = Replay::correct();
+    replay.edit_message(20, "B", |m| m["at"] = "2026-03-20T11:59:00Z".into());
+    assert_eq!(broken_rules(&replay), [Rule::Offset, Rule::OutsideHours]);
+}
+
+#[test]
+fn the_end_of_a_deferral_is_the_first_that_it_names_in_the_customers_own_calendar() {
+    let taken_up_on = |day: u64, ends: &[&str]| {
+        let mut replay = Replay::correct();
+        let reasons: Vec<Value> =
+            ends.iter().map(|until| json!({"code": "x", "detail": "", "until": until})).collect();
+        let mut line = deferral(20, "C1", "d-3", 20);
+        line["reasons"] = reasons.into();
+        replay.add_decision(&line);
+        replay.add_decision(&decision(day, "C1", None, "skip", "not_due_yet"));
+        broken_rules(&replay).is_empty()
+    };
+    assert!(taken_up_on(24, &["2026-03-24T07:00:00-03:00", "2026-03-26T07:00:00-03:00"]));
+    assert!(!taken_up_on(25, &["2026-03-24T07:00:00-03:00", "2026-03-26T07:00:00-03:00"]));
+    // Half past two in UTC is still the evening before in Santiago.
+    assert!(!taken_up_on(25, &["2026-03-25T02:30:00Z"]));
+    assert!(taken_up_on(25, &["2026-03-25T03:30:00Z"]));
+    // An end on the same day leaves it to the next day.
+    assert!(taken_up_on(21, &["2026-03-20T18:00:00-03:00"]));
+    assert!(!taken_up_on(22, &["2026-03-20T18:00:00-03:00"]));
 }

@@ -173,3 +173,13 @@ fn a_wrong_purpose_in_a_message_does_not_loosen_its_contact_rules() {
     let broken: Vec<Rule> = report.counts.keys().copied().collect();
     assert_eq!(broken, [Rule::LeadPurpose, Rule::Cap], "{report}");
 }
+
+#[test]
+fn an_exempt_rule_knows_no_hours() {
+    let mut replay = Replay::correct();
+    replay.edit_message(16, "A", |m| m["at"] = "2026-03-16T23:00:00-05:00".into());
+    assert_eq!(replay.check().counts.into_keys().collect::<Vec<_>>(), [Rule::OutsideHours]);
+    let rule = "purposes = [\"pre_due\"]";
+    replay.profile = replay.profile.replace(rule, &format!("{rule}\nexempt = true"));
+    assert!(replay.check().is_clean());
+}

@@ -15,8 +15,10 @@ fn refused(change: Change) -> String {
 
 #[test]
 fn what_cannot_be_used_is_refused_with_what_is_wrong() {
-    let cases: [(Change, &str); 13] = [
+    let cases: [(Change, &str); 15] = [
         (|r| r.to = march(15), "from 2026-03-16 to 2026-03-15; expected at least one day"),
+        (|r| r.to = r.from + chrono::Days::new(36_600), "at most 36600"),
+        (|r| r.profile = r.profile.replace("19:00", "18:75"), "to \"18:75\"; expected HH:MM"),
         (|r| r.history.push(r.history[0].clone()), "obligation \"A1\" of customer \"A\" is twice"),
         (|r| r.policy = "stages = []".into(), "the policy cannot be read: it has no stages"),
         (|r| r.policy = r.policy.replace("id = \"d8\"", "id = \"d3\""), "stage \"d3\" is there twice"),
