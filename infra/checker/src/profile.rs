@@ -1,0 +1,287 @@
+//! Profiles: the contact rules of a jurisdiction and its holidays, read from their raw files.
+//!
+//! Invariant: what a profile asks for and this check does not understand is refused, never left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike, Weekday};
+use chrono_tz::Tz;
+use serde::Deserialize;
+
+use crate::InputError;
+
+/// The id of the holiday table of a profile without one.
+const NO_HOLIDAYS: &str = "none";
+/// The word for every channel.
+const EVERY_CHANNEL: &str = "*";
+
+/// The contact rules of a jurisdiction.
+pub(crate) struct Profile {
+    pub(crate) time_zone: Tz,
+    /// Whether a week goes from Monday to Sunday; otherwise it is any seven consecutive local dates.
+    pub(crate) iso_week: bool,
+    /// Whether a message without an answer feeds the caps.
+    pub(crate) counts_messages: bool,
+    /// Whether there is a holiday table.
+    pub(crate) has_holidays: bool,
+    channels: Vec<String>,
+    windows: BTreeMap<String, Window>,
+    rules: Vec<ContactRule>,
+}
+
+/// The rule for some purposes and channels.
+#[derive(Deserialize)]
+pub(crate) struct ContactRule {
+    purposes: Vec<String>,
+    channels: Vec<String>,
+    window: Option<String>,
+    #[serde(default)]
+    pub(crate) exempt: bool,
+    #[serde(default)]
+    pub(crate) caps: Vec<Cap>,
+}
+
+/// The most contacts in a period.
+#[derive(Deserialize)]
+pub(crate) struct Cap {
+    pub(crate) code: String,
+    #[serde(flatten)]
+    pub(crate) kind: CapKind,
+    #[serde(default)]
+    over: Over,
+}
+
+/// What a cap limits.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum CapKind {
+    Count {
+        per: Per,
+        max: usize,
+    },
+    DistinctChannels {
+        per: Per,
+        max: usize,
+    },
+    MinGap {
+        hours: i64,
+    },
+    RollingCount {
+        days: i64,
+        max: usize,
+    },
+    /// Closed after a two-way contact, which a message is not.
+    AfterDirect {},
+}
+
+/// The period of a cap.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Per {
+    Day,
+    Week,
+}
+
+/// The channels whose contacts a cap counts.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Over {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Default for Over {
+    fn default() -> Self {
+        Self::One(EVERY_CHANNEL.into())
+    }
+}
+
+impl Cap {
+    pub(crate) fn counts(&self, channel: &str) -> bool {
+        match &self.over {
+            Over::One(word) => word == EVERY_CHANNEL || word == channel,
+            Over::Several(words) => words.iter().any(|word| word == EVERY_CHANNEL || word == channel),
+        }
+    }
+}
+
+/// The hours of each day of the week, and of holidays.
+#[derive(Deserialize)]
+pub(crate) struct Window {
+    mon: Hours,
+    tue: Hours,
+    wed: Hours,
+    thu: Hours,
+    fri: Hours,
+    sat: Hours,
+    sun: Hours,
+    holiday: Hours,
+}
+
+/// The open intervals of a day; each begins at its first time and ends before its second.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Hours(Vec<(String, String)>);
+
+impl Hours {
+    pub(crate) fn are_closed(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn hold(&self, local: NaiveDateTime) -> bool {
+        let second = local.num_seconds_from_midnight();
+        self.0.iter().any(|(from, to)| match (second_of_day(from), second_of_day(to)) {
+            (Some(from), Some(to)) => from <= second && second < to,
+            _ => false,
+        })
+    }
+}
+
+/// `HH:MM` as seconds from midnight; `24:00` is the end of the day.
+fn second_of_day(text: &str) -> Option<u32> {
+    let (hour, minute) = text.split_once(':')?;
+    let (hour, minute): (u32, u32) = (hour.parse().ok()?, minute.parse().ok()?);
+    let second = hour * 3_600 + minute * 60;
+    (hour <= 24 && minute < 60 && second <= 86_400).then_some(second)
+}
+
+impl Window {
+    pub(crate) fn weekday(&self, day: Weekday) -> &Hours {
+        match day {
+            Weekday::Mon => &self.mon,
+            Weekday::Tue => &self.tue,
+            Weekday::Wed => &self.wed,
+            Weekday::Thu => &self.thu,
+            Weekday::Fri => &self.fri,
+            Weekday::Sat => &self.sat,
+            Weekday::Sun => &self.sun,
+        }
+    }
+
+    pub(crate) fn holiday(&self) -> &Hours {
+        &self.holiday
+    }
+
+    fn all(&self) -> [&Hours; 8] {
+        [&self.mon, &self.tue, &self.wed, &self.thu, &self.fri, &self.sat, &self.sun, &self.holiday]
+    }
+}
+
+#[derive(Deserialize)]
+struct ProfileFile {
+    timezone: Tz,
+    week: Week,
+    holidays: String,
+    channels: Vec<String>,
+    windows: BTreeMap<String, Window>,
+    counting: Counting,
+    rules: Vec<ContactRule>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Week {
+    Iso,
+    SevenDays,
+}
+
+#[derive(Deserialize)]
+struct Counting {
+    mode: CountingMode,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CountingMode {
+    Any,
+    Direct,
+}
+
+impl Profile {
+    pub(crate) fn parse(text: &str) -> Result<Self, InputError> {
+        let table: toml::Table = toml::from_str(text).map_err(|e| InputError::Profile(e.to_string()))?;
+        if table.contains_key("extends") {
+            return Err(InputError::Profile("it extends another; expected the full profile".into()));
+        }
+        let file: ProfileFile = toml::from_str(text).map_err(|e| InputError::Profile(e.to_string()))?;
+        let profile = Self {
+            time_zone: file.timezone,
+            iso_week: matches!(file.week, Week::Iso),
+            counts_messages: matches!(file.counting.mode, CountingMode::Any),
+            has_holidays: file.holidays != NO_HOLIDAYS,
+            channels: file.channels,
+            windows: file.windows,
+            rules: file.rules,
+        };
+        profile.validate()?;
+        Ok(profile)
+    }
+
+    fn validate(&self) -> Result<(), InputError> {
+        for (name, window) in &self.windows {
+            for (from, to) in window.all().into_iter().flat_map(|hours| &hours.0) {
+                let sound = matches!((second_of_day(from), second_of_day(to)), (Some(a), Some(b)) if a < b);
+                if !sound {
+                    let problem =
+                        format!("windows.{name} has {from:?} to {to:?}; expected HH:MM, the later last");
+                    return Err(InputError::Profile(problem));
+                }
+            }
+        }
+        for rule in self.rules.iter().filter(|rule| !rule.exempt) {
+            if self.window_of(rule).is_none() {
+                let problem = format!("the rule for {:?} has no known window", rule.purposes);
+                return Err(InputError::Profile(problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first rule for a purpose and a channel.
+    pub(crate) fn rule(&self, purpose: &str, channel: &str) -> Option<&ContactRule> {
+        if !self.channels.iter().any(|c| c == channel) {
+            return None;
+        }
+        self.rules.iter().find(|rule| {
+            rule.purposes.iter().any(|p| p == purpose)
+                && rule.channels.iter().any(|c| c == EVERY_CHANNEL || c == channel)
+        })
+    }
+
+    pub(crate) fn window_of(&self, rule: &ContactRule) -> Option<&Window> {
+        self.windows.get(rule.window.as_ref()?)
+    }
+}
+
+/// A dated table of public holidays.
+pub(crate) enum HolidayTable {
+    /// There is none: every date is judged by its weekday.
+    None,
+    /// The holidays; a year without any is a year that the table does not know.
+    Dates(BTreeSet<NaiveDate>),
+}
+
+impl HolidayTable {
+    pub(crate) fn parse(text: &str) -> Result<Self, InputError> {
+        let mut dates = BTreeSet::new();
+        for row in csv::Reader::from_reader(text.as_bytes()).deserialize() {
+            let (date, _name): (NaiveDate, String) = row.map_err(|e| InputError::Holidays(e.to_string()))?;
+            dates.insert(date);
+        }
+        Ok(Self::Dates(dates))
+    }
+
+    pub(crate) fn knows_year_of(&self, on: NaiveDate) -> bool {
+        match self {
+            Self::None => true,
+            Self::Dates(dates) => dates.iter().any(|date| date.year() == on.year()),
+        }
+    }
+
+    pub(crate) fn is_holiday(&self, on: NaiveDate) -> bool {
+        match self {
+            Self::None => false,
+            Self::Dates(dates) => dates.contains(&on),
+        }
+    }
+}
