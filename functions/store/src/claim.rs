@@ -1,0 +1,151 @@
+//! The claim: the one transaction after which a provider may be called.
+//!
+//! Invariant: it writes three items or none. The touch goes from absent or planned to claimed; the fence from the
+//! version that was decided on to the next; the audit entry is added. So two decisions can never both pass a cap,
+//! and any fact that came in between makes the claim fail.
+
+use chrono::{DateTime, SubsecRound, Utc};
+use domain::contact::Contact;
+use domain::fence::{Fence, Reached};
+use domain::touch::{Touch, TouchState};
+
+use crate::audit::entry_of_claim;
+use crate::backend::{Expression, Failure, Table, Write};
+use crate::item::{StoredTouch, encode_fence, settled_item};
+use crate::{Scope, Store, StoreError, failed, key};
+
+/// A claim that was made: the provider may now be called once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The fence after the claim, for the next decision about the customer.
+    pub fence: Fence,
+    /// When, in whole milliseconds.
+    pub claimed_at: DateTime<Utc>,
+}
+
+/// What a claim collided with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimConflict {
+    /// The touch is no longer planned; someone else has taken or closed it.
+    AlreadyClaimed(TouchState),
+    /// A fact or another claim came in between: read the facts and decide again.
+    FenceMoved,
+    /// An audit entry of the same touch and instant is there.
+    AuditTaken,
+}
+
+impl std::fmt::Display for ClaimConflict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AlreadyClaimed(state) => {
+                write!(f, "the touch is already {state}; expected absent or planned")
+            }
+            Self::FenceMoved => f.write_str("the facts changed since the decision"),
+            Self::AuditTaken => f.write_str("the touch has an audit entry of the same instant"),
+        }
+    }
+}
+
+/// Why a claim was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimError {
+    /// A condition failed; nothing was written.
+    #[error("not claimed: {which}")]
+    Conflict {
+        /// Which one.
+        which: ClaimConflict,
+    },
+    /// The store failed. Of class unknown, the claim may have been made: nobody may send it again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Claims a touch that was decided on `fence`. Counted as `claim`.
+    ///
+    /// # Errors
+    /// [`ClaimError::Conflict`] when the touch was taken or the fence has moved, [`ClaimError::Store`] when the
+    /// transaction failed.
+    pub async fn claim(
+        &self,
+        scope: &Scope,
+        touch: &Touch,
+        fence: &Fence,
+        claimed_at: DateTime<Utc>,
+    ) -> Result<Claim, ClaimError> {
+        let claimed_at = claimed_at.trunc_subsecs(3);
+        let (audit, hash) = entry_of_claim(&scope.tenant, touch, fence, claimed_at);
+        let next = next_fence(fence, touch, claimed_at, hash);
+        let stored = StoredTouch {
+            state: TouchState::Claimed,
+            claimed_at: Some(claimed_at),
+            fence_version: Some(fence.version),
+            before: touch
+                .items
+                .iter()
+                .filter_map(|i| Some((i.obligation.clone(), fence.reached.get(&i.obligation)?.clone())))
+                .collect(),
+            ..StoredTouch::planned(touch.clone())
+        };
+        let touch_key = key::touch(&scope.tenant, &touch.customer, touch.on, &touch.id);
+        let unclaimed = Expression {
+            text: "attribute_not_exists(#pk) OR #st = :planned",
+            names: &["pk", "st"],
+            values: vec![(":planned", TouchState::Planned.as_str().into())],
+        };
+        let writes = vec![
+            Write::Put { table: Table::Ops, item: stored.encode(touch_key), condition: Some(unclaimed) },
+            fence_write(scope, &touch.customer, fence.version, &next),
+            Write::Put { table: Table::Audit, item: audit, condition: Some(Expression::absent()) },
+        ];
+        match self.transact("claim", writes).await {
+            Ok(()) => Ok(Claim { fence: next, claimed_at }),
+            Err(Failure::Transaction(reasons)) => {
+                let failed_at = |n: usize| reasons.get(n).filter(|r| r.condition);
+                // Whether the touch was taken says more than that its fence has moved, which follows from it.
+                let which = if let Some(found) = failed_at(0) {
+                    let state = found.found.as_ref().map(settled_item).transpose()?;
+                    ClaimConflict::AlreadyClaimed(state.map_or(TouchState::Claimed, |(state, ..)| state))
+                } else if failed_at(1).is_some() {
+                    ClaimConflict::FenceMoved
+                } else {
+                    ClaimConflict::AuditTaken
+                };
+                Err(ClaimError::Conflict { which })
+            }
+            Err(failure) => Err(failed("claim", failure).into()),
+        }
+    }
+}
+
+/// The fence after a claim.
+fn next_fence(fence: &Fence, touch: &Touch, claimed_at: DateTime<Utc>, audit_head: String) -> Fence {
+    let mut next = fence.clone();
+    next.version += 1;
+    next.audit_head = Some(audit_head);
+    next.contacts.push(Contact { at: claimed_at, channel: touch.channel, direct: false });
+    next.forget_old_contacts(claimed_at.date_naive());
+    for item in &touch.items {
+        // Within one cycle a fence never goes back to a lower stage.
+        if next.reached(&item.obligation, item.due_on).is_none_or(|r| r.dpd <= item.dpd) {
+            let reached = Reached { due_on: item.due_on, stage: item.stage.clone(), dpd: item.dpd };
+            next.reached.insert(item.obligation.clone(), reached);
+        }
+    }
+    next
+}
+
+/// Replaces the fence of a customer, when it still has the version that was read; 0 stands for none.
+pub(crate) fn fence_write(
+    scope: &Scope,
+    customer: &domain::ids::CustomerId,
+    version_read: u64,
+    next: &Fence,
+) -> Write {
+    let condition = if version_read == 0 {
+        Expression::absent()
+    } else {
+        Expression { text: "#v = :v", names: &["v"], values: vec![(":v", version_read.into())] }
+    };
+    Write::Put { table: Table::Ops, item: encode_fence(scope, customer, next), condition: Some(condition) }
+}

@@ -1,0 +1,67 @@
+//! What the access patterns may consume. The figures do not depend on the machine.
+
+use super::*;
+use crate::{Outcome, TouchKey};
+
+on_every_backend!(
+    a_reminder_costs_few_write_units,
+    a_scan_of_a_thousand_open_obligations_costs_few_read_units,
+    facts_are_read_in_one_request,
+);
+
+/// The units of one reminder: plan, claim, settle, each item below 1 KB.
+async fn a_reminder_costs_few_write_units(store: &Store) {
+    with_two_obligations(store).await;
+    let scope = scope();
+    // Queued at once: 1 to plan, 6 for the claim and 1 for the fence's place in the index, 1 to settle. Waiting in
+    // the wave index costs one to enter it and one to leave it.
+    for (stage, waiting, plan, claim) in [("s1", Waiting::Queued, 1.0, 7.0), ("s2", Waiting::Wave, 2.0, 8.0)]
+    {
+        let wanted = touch("c", &["a", "b"], (stage, 1), 6);
+        let fence = facts(store, "c").await.fence;
+        store.capacity().reset();
+        store.plan_touch(&scope, &wanted, waiting).await.unwrap();
+        store.claim(&scope, &wanted, &fence, at(6, 15)).await.unwrap();
+        let sent = Outcome::Sent { provider_id: "0100018f-0000-0000".to_owned() };
+        store.settle(&scope.tenant, &TouchKey::of(&wanted), &sent, at(6, 15)).await.unwrap();
+        let used = store.capacity().snapshot();
+        assert_eq!(used["plan"].write_units, plan);
+        assert_eq!(used["claim"].write_units, claim);
+        assert_eq!((used["settle"].write_units, used["settle"].requests), (1.0, 1));
+    }
+}
+
+async fn a_scan_of_a_thousand_open_obligations_costs_few_read_units(store: &Store) {
+    let scope = Scope::new(TenantId::new("lender-co").unwrap(), 1);
+    let rows: Vec<AccountRow> =
+        (0..1_000).map(|n| row(&format!("{:04}-VHVEG", n / 2), &format!("6113{n:06}"), 5)).collect();
+    store.import_accounts(&scope, 1, day(0), &rows).await.unwrap();
+    for pair in rows.chunks(2) {
+        let customer = &pair[0].customer.id;
+        let ids: Vec<&str> = pair.iter().map(|r| r.obligation.id.as_str()).collect();
+        let wanted = touch(customer.as_str(), &ids, ("friendly-3", 3), 8);
+        let fence = store.customer_facts(&scope.tenant, customer).await.unwrap().unwrap().fence;
+        store.claim(&scope, &wanted, &fence, at(8, 15)).await.unwrap();
+    }
+    store.capacity().reset();
+    let open = store.open_page(&scope.tenant, 0, (day(0), day(30)), None, 5_000).await.unwrap();
+    let reached = store.reached_page(&scope.tenant, 0, None, 5_000).await.unwrap();
+    assert_eq!((open.items.len(), reached.items.len()), (1_000, 500));
+    let used = store.capacity().snapshot()["scan"];
+    assert_eq!(used.requests, 2);
+    assert!(used.read_units <= 40.0, "{} read units", used.read_units);
+}
+
+async fn facts_are_read_in_one_request(store: &Store) {
+    with_two_obligations(store).await;
+    for n in 0..20 {
+        plan(store, &touch("c", &["a"], (&format!("s{n}"), n), 6)).await;
+        let paid = payment(&format!("p{n}"), "a", 1, 6);
+        store.import_payments(&scope(), 1, day(20), &[paid]).await.unwrap();
+    }
+    store.capacity().reset();
+    facts(store, "c").await;
+    let used = store.capacity().snapshot()["facts"];
+    // Neither touches nor payments are among the facts: all is within 4 KB.
+    assert_eq!((used.requests, used.read_units), (1, 1.0));
+}

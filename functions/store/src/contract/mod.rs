@@ -1,0 +1,208 @@
+//! One contract for every backend: the embedded database in memory and on a file, and the client of the real
+//! service against the embedded engine served over HTTP. Each test runs on all of them.
+
+mod capacity;
+mod claims;
+mod documents;
+mod imports;
+mod scans;
+mod touches;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::channel::{Channel, Purpose, Tone};
+use domain::contact::{Address, Consent, ContactPoint, PersonName};
+use domain::customer::Customer;
+use domain::ids::{CustomerId, ObligationId, PaymentId, PolicyId, StageId, TemplateId, TenantId, TouchId};
+use domain::import::record::{AccountRow, PaymentRow};
+use domain::money::Money;
+use domain::obligation::Obligation;
+use domain::touch::{Touch, TouchItem, touch_id};
+
+use crate::{CustomerFacts, Scope, Store, Waiting};
+
+/// A store and what must outlive it.
+struct Fixture {
+    store: Store,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl std::ops::Deref for Fixture {
+    type Target = Store;
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+async fn memory() -> Fixture {
+    let store = Store::memory().unwrap();
+    store.create_tables().await.unwrap();
+    Fixture { store, _directory: None }
+}
+
+async fn file() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::file(&directory.path().join("store.db")).unwrap();
+    store.create_tables().await.unwrap();
+    Fixture { store, _directory: Some(directory) }
+}
+
+/// The AWS backend against the embedded engine, served on the loopback interface until the runtime ends.
+#[cfg(feature = "aws")]
+async fn aws() -> Fixture {
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+
+    let database = dynoxide::Database::memory().unwrap();
+    Store::embedded(database.clone()).create_tables().await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
+    let credentials = Credentials::builder()
+        .access_key_id("test")
+        .secret_access_key("test")
+        .provider_name("contract test")
+        .build();
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(credentials)
+        .build();
+    let store = Store::aws(aws_sdk_dynamodb::Client::from_conf(config), crate::TableNames::default());
+    Fixture { store, _directory: None }
+}
+
+/// Runs async tests of one store on every backend.
+macro_rules! on_every_backend {
+    ($($name:ident),+ $(,)?) => {
+        mod on_memory {
+            $(#[tokio::test] async fn $name() { super::$name(&*super::super::memory().await).await })+
+        }
+        mod on_a_file {
+            $(#[tokio::test] async fn $name() { super::$name(&*super::super::file().await).await })+
+        }
+        #[cfg(feature = "aws")]
+        mod on_aws {
+            $(#[tokio::test] async fn $name() { super::$name(&*super::super::aws().await).await })+
+        }
+    };
+}
+use on_every_backend;
+
+fn scope() -> Scope {
+    Scope::new(TenantId::new("demo").unwrap(), 2)
+}
+
+fn customer_id(id: &str) -> CustomerId {
+    CustomerId::new(id).unwrap()
+}
+
+fn obligation_id(id: &str) -> ObligationId {
+    ObligationId::new(id).unwrap()
+}
+
+/// The day `n` of a made-up calendar: day 0 is 1 March 2026.
+fn day(n: i64) -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 3, 1).unwrap() + chrono::Duration::days(n)
+}
+
+fn at(on: i64, hour: u32) -> DateTime<Utc> {
+    day(on).and_hms_opt(hour, 0, 0).unwrap().and_utc()
+}
+
+fn customer(id: &str) -> Customer {
+    Customer {
+        id: customer_id(id),
+        name: PersonName::new("Ana"),
+        kind: None,
+        country: None,
+        time_zone: None,
+        language: None,
+        segment: None,
+        preferred_channel: None,
+        contact_points: vec![ContactPoint {
+            channel: Channel::Sms,
+            address: Address::new("+573000000000"),
+            test: true,
+        }],
+        consents: vec![Consent {
+            channel: Channel::Sms,
+            granted: true,
+            on: day(0),
+            source: "contract".to_owned(),
+        }],
+        hold: None,
+    }
+}
+
+/// A row: customer, obligation, due on day `due`, 1,000 minor units.
+fn row(customer_of: &str, obligation: &str, due: i64) -> AccountRow {
+    AccountRow {
+        line: 2,
+        customer: customer(customer_of),
+        obligation: Obligation {
+            id: obligation_id(obligation),
+            customer: customer_id(customer_of),
+            account: None,
+            due_on: day(due),
+            amount: Money::new(1_000, "PEN".parse().unwrap()),
+            paid_minor: 0,
+            closed_on: None,
+            holds: vec![],
+        },
+        known_on: None,
+        closed_on: None,
+        dispute: None,
+    }
+}
+
+fn payment(id: &str, obligation: &str, amount_minor: i64, paid: i64) -> PaymentRow {
+    PaymentRow {
+        line: 2,
+        id: PaymentId::new(id).unwrap(),
+        customer: customer_id("c"),
+        obligation: obligation_id(obligation),
+        amount_minor,
+        paid_on: day(paid),
+    }
+}
+
+/// A touch about some obligations, all due on day 5, at one stage.
+fn touch(customer_of: &str, obligations: &[&str], (stage, dpd): (&str, i32), on: i64) -> Touch {
+    let stage = StageId::new(stage).unwrap();
+    let items: Vec<TouchItem> = obligations
+        .iter()
+        .map(|o| TouchItem { obligation: obligation_id(o), due_on: day(5), stage: stage.clone(), dpd })
+        .collect();
+    Touch {
+        id: touch_id(&scope().tenant, &items, Channel::Sms),
+        customer: customer_id(customer_of),
+        on: day(on),
+        send_at: at(on, 15),
+        channel: Channel::Sms,
+        stage,
+        tone: Tone::Friendly,
+        purpose: Purpose::of_dpd(dpd),
+        template: TemplateId::new("friendly").unwrap(),
+        items,
+        policy: PolicyId::new("standard").unwrap(),
+        policy_version: 3,
+    }
+}
+
+async fn facts(store: &Store, id: &str) -> CustomerFacts {
+    store.customer_facts(&scope().tenant, &customer_id(id)).await.unwrap().unwrap()
+}
+
+/// One customer `c` with the open obligations `a` and `b`, both due on day 5.
+async fn with_two_obligations(store: &Store) {
+    let rows = [row("c", "a", 5), row("c", "b", 5)];
+    store.import_accounts(&scope(), 1, day(0), &rows).await.unwrap();
+}
+
+async fn plan(store: &Store, touch: &Touch) {
+    store.plan_touch(&scope(), touch, Waiting::Wave).await.unwrap();
+}
+
+fn other_touch_id() -> TouchId {
+    TouchId::new("another").unwrap()
+}

@@ -1,0 +1,70 @@
+//! The facts of one customer: everything that a decision is made on.
+//!
+//! Invariant: one strongly consistent query gives them all, so a decision never mixes two moments: the fence it
+//! names belongs to the facts it was made on, or the claim fails.
+
+use domain::customer::Customer;
+use domain::fence::Fence;
+use domain::ids::{CustomerId, TenantId};
+use domain::obligation::Obligation;
+
+use crate::backend::{Expression, Query, Table};
+use crate::item::{StoredCustomer, StoredObligation, decode_fence};
+use crate::key::{FACTS_END, FENCE, OBLIGATION, PROFILE, customer_partition};
+use crate::{Store, StoreError};
+
+/// The most pages of one customer's facts, of 1 MB each.
+const FACTS_PAGES_MAX: usize = 8;
+
+/// Everything that a decision about a customer is made on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerFacts {
+    /// Who.
+    pub customer: Customer,
+    /// What the claim must name.
+    pub fence: Fence,
+    /// What is or was owed, by id. Paid is the larger of the snapshot's word and the sum of the payments.
+    pub obligations: Vec<Obligation>,
+}
+
+impl Store {
+    /// The facts of a customer; `None` when no import named it. Counted as `facts`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the query fails, or an item cannot be read.
+    pub async fn customer_facts(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+    ) -> Result<Option<CustomerFacts>, StoreError> {
+        let query = Query {
+            table: Table::Ops,
+            index: None,
+            condition: Expression {
+                text: "#pk = :pk AND #sk < :end",
+                names: &["pk", "sk"],
+                values: vec![
+                    (":pk", customer_partition(tenant, customer).into()),
+                    (":end", FACTS_END.into()),
+                ],
+            },
+            consistent: true,
+            limit: None,
+            start: None,
+        };
+        let items = self.query_all("facts", query, FACTS_PAGES_MAX).await?;
+        let (mut profile, mut fence, mut obligations) = (None, Fence::default(), Vec::new());
+        for item in &items {
+            let Some(crate::backend::Value::S(sk)) = item.get("sk") else { continue };
+            match sk.as_str() {
+                PROFILE => profile = Some(StoredCustomer::decode(item)?.customer),
+                FENCE => fence = decode_fence(item)?,
+                other if other.starts_with(OBLIGATION) => {
+                    obligations.extend(StoredObligation::decode(item, customer)?.merged());
+                }
+                _ => {}
+            }
+        }
+        Ok(profile.map(|customer| CustomerFacts { customer, fence, obligations }))
+    }
+}

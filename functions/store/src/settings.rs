@@ -1,0 +1,164 @@
+//! Settings and policies: documents of a tenant, stored as they were written.
+//!
+//! Invariant: a version of a policy never changes once it is stored, so an audit entry that names it always leads
+//! to the same text. `HEAD` names the active version; a stored version that was never activated is a draft.
+
+use domain::ids::{PolicyId, TenantId};
+
+use crate::backend::{Expression, Failure, Item, Table, Write};
+use crate::item::{Reader, keyed, set};
+use crate::{Store, StoreError, failed, key};
+
+/// The highest version of a policy: the key has six digits.
+pub const POLICY_VERSION_MAX: u32 = 999_999;
+
+/// The settings of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsDoc {
+    /// Grows with every change.
+    pub version: u64,
+    /// The settings in JSON; the store does not look inside.
+    pub document: String,
+}
+
+/// One version of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyDoc {
+    /// Which version.
+    pub version: u32,
+    /// The text as it was written.
+    pub source: String,
+}
+
+impl Store {
+    /// Stores settings whose version is higher than the stored one. The same version and text again is fine.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when a higher version, or another text under the same one, is stored.
+    pub async fn put_settings(&self, tenant: &TenantId, doc: &SettingsDoc) -> Result<(), StoreError> {
+        let mut item = keyed(key::settings(tenant));
+        set(&mut item, "v", doc.version);
+        set(&mut item, "j", doc.document.as_str());
+        let condition = Expression {
+            text: "attribute_not_exists(#pk) OR #v < :v",
+            names: &["pk", "v"],
+            values: vec![(":v", doc.version.into())],
+        };
+        let write = Write::Put { table: Table::Ops, item, condition: Some(condition) };
+        match self.write("settings", write).await {
+            Err(Failure::Condition(found)) => {
+                let found = found.map(|item| settings_of(&item)).transpose()?;
+                if found.as_ref() == Some(doc) {
+                    return Ok(());
+                }
+                let what =
+                    format!("settings with a version below {} were expected to be stored", doc.version);
+                Err(StoreError::Conflict { operation: "settings", what })
+            }
+            other => other.map_err(|failure| failed("settings", failure)),
+        }
+    }
+
+    /// The settings of a tenant; `None` before the first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the read fails.
+    pub async fn settings(&self, tenant: &TenantId) -> Result<Option<SettingsDoc>, StoreError> {
+        self.get("settings", key::settings(tenant)).await?.map(|item| settings_of(&item)).transpose()
+    }
+
+    /// Stores a version of a policy, as a draft. The same version and text again is fine.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the version is stored with another text, [`StoreError::Permanent`] when the
+    /// version is above [`POLICY_VERSION_MAX`].
+    pub async fn put_policy(
+        &self,
+        tenant: &TenantId,
+        id: &PolicyId,
+        version: u32,
+        source: &str,
+    ) -> Result<(), StoreError> {
+        if version > POLICY_VERSION_MAX {
+            let reason = format!("version {version}; expected at most {POLICY_VERSION_MAX}");
+            return Err(StoreError::Permanent { operation: "policy", reason });
+        }
+        let mut item = keyed(key::policy_version(tenant, id, version));
+        set(&mut item, "j", source);
+        let write = Write::Put { table: Table::Ops, item, condition: Some(Expression::absent()) };
+        match self.write("policy", write).await {
+            Err(Failure::Condition(found)) => {
+                let same = found.as_ref().is_some_and(|i| Reader::new("policy", i).text("j") == Ok(source));
+                if same {
+                    return Ok(());
+                }
+                let what = format!("version {version} of policy {id} is stored with another text");
+                Err(StoreError::Conflict { operation: "policy", what })
+            }
+            other => other.map_err(|failure| failed("policy", failure)),
+        }
+    }
+
+    /// Makes a stored version of a policy the active one.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the version is not stored.
+    pub async fn activate_policy(
+        &self,
+        tenant: &TenantId,
+        id: &PolicyId,
+        version: u32,
+    ) -> Result<(), StoreError> {
+        let mut head = keyed(key::policy_head(tenant, id));
+        set(&mut head, "v", u64::from(version));
+        let writes = vec![
+            Write::Check { key: key::policy_version(tenant, id, version), condition: Expression::present() },
+            Write::Put { table: Table::Ops, item: head, condition: None },
+        ];
+        match self.transact("policy", writes).await {
+            Err(Failure::Transaction(_)) => {
+                let what = format!(
+                    "version {version} of policy {id} is not stored; expected it before it is activated"
+                );
+                Err(StoreError::Conflict { operation: "policy", what })
+            }
+            other => other.map_err(|failure| failed("policy", failure)),
+        }
+    }
+
+    /// The active version of a policy; `None` before one was activated.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a read fails.
+    pub async fn active_policy(
+        &self,
+        tenant: &TenantId,
+        id: &PolicyId,
+    ) -> Result<Option<PolicyDoc>, StoreError> {
+        let Some(head) = self.get("policy", key::policy_head(tenant, id)).await? else { return Ok(None) };
+        self.policy(tenant, id, Reader::new("policy head", &head).number("v")?).await
+    }
+
+    /// One version of a policy; `None` when it is not stored.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the read fails.
+    pub async fn policy(
+        &self,
+        tenant: &TenantId,
+        id: &PolicyId,
+        version: u32,
+    ) -> Result<Option<PolicyDoc>, StoreError> {
+        let item = self.get("policy", key::policy_version(tenant, id, version)).await?;
+        item.map(|item| {
+            let source = Reader::new("policy", &item).text("j")?.to_owned();
+            Ok(PolicyDoc { version, source })
+        })
+        .transpose()
+    }
+}
+
+fn settings_of(item: &Item) -> Result<SettingsDoc, StoreError> {
+    let r = Reader::new("settings", item);
+    Ok(SettingsDoc { version: r.number("v")?, document: r.text("j")?.to_owned() })
+}

@@ -1,0 +1,395 @@
+//! Touches around their claim: planned, settled, released, prevented, superseded, and told as a timeline.
+//!
+//! Invariant: every change names the state it starts from. Doing the same twice is fine and changes nothing; doing
+//! something else is a conflict that says what was found.
+
+use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
+use domain::fence::Fence;
+use domain::ids::{CustomerId, TenantId, TouchId};
+use domain::touch::{Touch, TouchState};
+
+use crate::backend::{Expression, Failure, Query, Table, Write};
+use crate::claim::fence_write;
+use crate::item::{StoredTouch, decode_fence, settled_item};
+use crate::key::{TOUCH, customer_partition};
+use crate::{Scope, Store, StoreError, failed, key};
+
+/// The longest reason that is kept, in characters.
+pub const REASON_CHARS_MAX: usize = 200;
+/// The most pages of one customer's touches, of 1 MB each.
+const TOUCH_PAGES_MAX: usize = 64;
+/// How often a release reads the fence again when another write came in between.
+const RELEASE_TRIES_MAX: usize = 8;
+
+/// Where a touch is stored.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TouchKey {
+    /// Who is contacted.
+    pub customer: CustomerId,
+    /// The customer's local date of the plan.
+    pub on: NaiveDate,
+    /// Which touch.
+    pub id: TouchId,
+}
+
+impl TouchKey {
+    /// The place of a touch.
+    #[must_use]
+    pub fn of(touch: &Touch) -> Self {
+        Self { customer: touch.customer.clone(), on: touch.on, id: touch.id.clone() }
+    }
+
+    fn key(&self, tenant: &TenantId) -> key::Key {
+        key::touch(tenant, &self.customer, self.on, &self.id)
+    }
+}
+
+/// How a planned touch gets to its channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// It is queued at once. It is not in the wave index, which saves two write units.
+    Queued,
+    /// It waits in the wave index for its `send_at`.
+    Wave,
+}
+
+/// Whether a call changed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It did.
+    Made,
+    /// The same was done before.
+    Already,
+}
+
+/// How a provider call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The provider accepted it.
+    Sent {
+        /// The provider's own id.
+        provider_id: String,
+    },
+    /// It was surely not sent and will not be.
+    Failed {
+        /// A code, without personal data; cut to [`REASON_CHARS_MAX`].
+        reason: String,
+    },
+    /// It may or may not have been sent.
+    Unknown {
+        /// A code, without personal data; cut to [`REASON_CHARS_MAX`].
+        reason: String,
+    },
+}
+
+/// Why a touch was not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TouchError {
+    /// It is not in the state that the change starts from.
+    #[error("the touch was found {}; expected {expected}", .found.map_or("absent", TouchState::as_str))]
+    Conflict {
+        /// What was found; `None` where no touch is stored.
+        found: Option<TouchState>,
+        /// What the change starts from.
+        expected: TouchState,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A touch with what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchRecord {
+    /// What was planned. Instants are in whole milliseconds; after a release, `send_at` is the time of the retry.
+    pub touch: Touch,
+    /// Where it stands.
+    pub state: TouchState,
+    /// When it was claimed.
+    pub claimed_at: Option<DateTime<Utc>>,
+    /// When it was settled, prevented or superseded.
+    pub settled_at: Option<DateTime<Utc>>,
+    /// The version of the fence that was decided on.
+    pub fence_version: Option<u64>,
+    /// The provider's own id.
+    pub provider_id: Option<String>,
+    /// Why it failed, is unknown, or was prevented; the id of the touch that superseded it.
+    pub reason: Option<String>,
+}
+
+impl From<StoredTouch> for TouchRecord {
+    fn from(s: StoredTouch) -> Self {
+        Self {
+            touch: s.touch,
+            state: s.state,
+            claimed_at: s.claimed_at,
+            settled_at: s.settled_at,
+            fence_version: s.fence_version,
+            provider_id: s.provider_id,
+            reason: s.reason,
+        }
+    }
+}
+
+impl Store {
+    /// Plans a touch, unless it is there in any state. Gives the state it now has, and whether it is new.
+    /// Counted as `plan`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the write fails.
+    pub async fn plan_touch(
+        &self,
+        scope: &Scope,
+        touch: &Touch,
+        waiting: Waiting,
+    ) -> Result<(TouchState, Change), StoreError> {
+        let key = TouchKey::of(touch).key(&scope.tenant);
+        let stored = StoredTouch::planned(touch.clone());
+        let item = match waiting {
+            Waiting::Queued => stored.encode(key),
+            Waiting::Wave => stored.encode_waiting(key, scope, touch.send_at),
+        };
+        let put = Write::Put { table: Table::Ops, item, condition: Some(Expression::absent()) };
+        match self.write("plan", put).await {
+            Ok(()) => Ok((TouchState::Planned, Change::Made)),
+            Err(Failure::Condition(Some(found))) => Ok((settled_item(&found)?.0, Change::Already)),
+            Err(failure) => Err(failed("plan", failure)),
+        }
+    }
+
+    /// Closes a claim with the outcome of the provider call. Counted as `settle`.
+    ///
+    /// # Errors
+    /// [`TouchError::Conflict`] when the touch is not claimed, or is settled with another outcome.
+    pub async fn settle(
+        &self,
+        tenant: &TenantId,
+        touch: &TouchKey,
+        outcome: &Outcome,
+        at: DateTime<Utc>,
+    ) -> Result<Change, TouchError> {
+        let (to, update, names, detail): (_, _, &'static [&'static str], _) = match outcome {
+            Outcome::Sent { provider_id } => (
+                TouchState::Sent,
+                "SET #st = :to, #sa = :at, #pi = :detail",
+                &["st", "sa", "pi"],
+                provider_id,
+            ),
+            Outcome::Failed { reason } => {
+                (TouchState::Failed, "SET #st = :to, #sa = :at, #rs = :detail", &["st", "sa", "rs"], reason)
+            }
+            Outcome::Unknown { reason } => {
+                (TouchState::Unknown, "SET #st = :to, #sa = :at, #rs = :detail", &["st", "sa", "rs"], reason)
+            }
+        };
+        let detail = clipped(detail);
+        let condition = Expression {
+            text: "#st = :from",
+            names,
+            values: vec![
+                (":from", TouchState::Claimed.as_str().into()),
+                (":to", to.as_str().into()),
+                (":at", at.timestamp_millis().into()),
+                (":detail", detail.as_str().into()),
+            ],
+        };
+        let write = Write::Update { key: touch.key(tenant), update, condition };
+        self.change_touch("settle", write, TouchState::Claimed, to, &detail).await
+    }
+
+    /// Closes a planned touch that a fact forbids. Counted as `prevent`.
+    ///
+    /// # Errors
+    /// [`TouchError::Conflict`] when the touch is not planned, or was prevented for another reason.
+    pub async fn prevent(
+        &self,
+        tenant: &TenantId,
+        touch: &TouchKey,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Result<Change, TouchError> {
+        self.close_planned("prevent", tenant, touch, (TouchState::Prevented, reason), at).await
+    }
+
+    /// Closes a planned touch whose obligations another touch carries. Counted as `supersede`.
+    ///
+    /// # Errors
+    /// [`TouchError::Conflict`] when the touch is not planned, or was superseded by another one.
+    pub async fn supersede(
+        &self,
+        tenant: &TenantId,
+        touch: &TouchKey,
+        by: &TouchId,
+        at: DateTime<Utc>,
+    ) -> Result<Change, TouchError> {
+        self.close_planned("supersede", tenant, touch, (TouchState::Superseded, by.as_str()), at).await
+    }
+
+    async fn close_planned(
+        &self,
+        operation: &'static str,
+        tenant: &TenantId,
+        touch: &TouchKey,
+        (to, reason): (TouchState, &str),
+        at: DateTime<Utc>,
+    ) -> Result<Change, TouchError> {
+        let reason = clipped(reason);
+        let condition = Expression {
+            text: "#st = :from",
+            names: &["st", "sa", "rs", "wp", "ws"],
+            values: vec![
+                (":from", TouchState::Planned.as_str().into()),
+                (":to", to.as_str().into()),
+                (":at", at.timestamp_millis().into()),
+                (":detail", reason.as_str().into()),
+            ],
+        };
+        let update = "SET #st = :to, #sa = :at, #rs = :detail REMOVE #wp, #ws";
+        let write = Write::Update { key: touch.key(tenant), update, condition };
+        self.change_touch(operation, write, TouchState::Planned, to, &reason).await
+    }
+
+    async fn change_touch(
+        &self,
+        operation: &'static str,
+        write: Write,
+        expected: TouchState,
+        to: TouchState,
+        detail: &str,
+    ) -> Result<Change, TouchError> {
+        match self.write(operation, write).await {
+            Ok(()) => Ok(Change::Made),
+            Err(Failure::Condition(None)) => Err(TouchError::Conflict { found: None, expected }),
+            Err(Failure::Condition(Some(found))) => {
+                let (state, provider_id, reason) = settled_item(&found)?;
+                let stored = if to == TouchState::Sent { provider_id } else { reason };
+                if state == to && stored == Some(detail) {
+                    return Ok(Change::Already);
+                }
+                Err(TouchError::Conflict { found: Some(state), expected })
+            }
+            Err(failure) => Err(failed(operation, failure).into()),
+        }
+    }
+
+    /// Takes a claim back whose message was surely not sent: the touch is planned again for `retry_at`, in the
+    /// wave index, and the fence is as if it had not been claimed, under a new version. The audit trail keeps the
+    /// claim. Counted as `release`.
+    ///
+    /// # Errors
+    /// [`TouchError::Conflict`] when the touch is neither claimed nor planned already.
+    pub async fn release(
+        &self,
+        scope: &Scope,
+        touch: &TouchKey,
+        retry_at: DateTime<Utc>,
+    ) -> Result<Change, TouchError> {
+        let place = touch.key(&scope.tenant);
+        let fence_place = key::fence(&scope.tenant, &touch.customer);
+        for _ in 0..RELEASE_TRIES_MAX {
+            let items = self.get_all("release", vec![place.clone(), fence_place.clone()]).await?;
+            let item =
+                |wanted: &key::Key| items.iter().find(|i| key::Key::of_item(i).as_ref() == Some(wanted));
+            let stored = item(&place).map(StoredTouch::decode).transpose()?;
+            let fence = item(&fence_place).map(decode_fence).transpose()?.unwrap_or_default();
+            let expected = TouchState::Claimed;
+            let claimed_at = match &stored {
+                Some(StoredTouch { state: TouchState::Planned, .. }) => return Ok(Change::Already),
+                Some(StoredTouch { state: TouchState::Claimed, claimed_at: Some(at), .. }) => *at,
+                other => {
+                    return Err(TouchError::Conflict { found: other.as_ref().map(|s| s.state), expected });
+                }
+            };
+            let Some(stored) = stored else { continue };
+            let next = fence_without(&fence, &stored, claimed_at);
+            let retry_at = retry_at.trunc_subsecs(3);
+            let planned = StoredTouch::planned(Touch { send_at: retry_at, ..stored.touch });
+            let still_claimed = Expression {
+                text: "#st = :claimed AND #ca = :ca",
+                names: &["st", "ca"],
+                values: vec![
+                    (":claimed", TouchState::Claimed.as_str().into()),
+                    (":ca", claimed_at.timestamp_millis().into()),
+                ],
+            };
+            let item = planned.encode_waiting(place.clone(), scope, retry_at);
+            let writes = vec![
+                Write::Put { table: Table::Ops, item, condition: Some(still_claimed) },
+                fence_write(scope, &touch.customer, fence.version, &next),
+            ];
+            match self.transact("release", writes).await {
+                Ok(()) => return Ok(Change::Made),
+                Err(failure) if failure.is_contention() => {}
+                Err(failure) => return Err(failed("release", failure).into()),
+            }
+        }
+        let reason = "the fence kept moving".to_owned();
+        Err(StoreError::Retryable { operation: "release", reason }.into())
+    }
+
+    /// A touch; `None` when it was never planned nor claimed. Strongly consistent; counted as `touches`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the read fails.
+    pub async fn touch(
+        &self,
+        tenant: &TenantId,
+        touch: &TouchKey,
+    ) -> Result<Option<TouchRecord>, StoreError> {
+        let item = self.get("touches", touch.key(tenant)).await?;
+        item.map(|item| StoredTouch::decode(&item).map(TouchRecord::from)).transpose()
+    }
+
+    /// All touches of a customer, by day. Strongly consistent; counted as `touches`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the query fails, or an item cannot be read.
+    pub async fn touches(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+    ) -> Result<Vec<TouchRecord>, StoreError> {
+        let query = Query {
+            table: Table::Ops,
+            index: None,
+            condition: Expression {
+                text: "#pk = :pk AND begins_with(#sk, :touch)",
+                names: &["pk", "sk"],
+                values: vec![(":pk", customer_partition(tenant, customer).into()), (":touch", TOUCH.into())],
+            },
+            consistent: true,
+            limit: None,
+            start: None,
+        };
+        let items = self.query_all("touches", query, TOUCH_PAGES_MAX).await?;
+        items.iter().map(|item| StoredTouch::decode(item).map(TouchRecord::from)).collect()
+    }
+}
+
+/// The fence without the contact and the stages of one claim. A stage that another claim has raised since, or
+/// that went away with its obligation, stays as it is.
+fn fence_without(fence: &Fence, claimed: &StoredTouch, claimed_at: DateTime<Utc>) -> Fence {
+    let mut next = fence.clone();
+    next.version += 1;
+    let contact = next.contacts.iter().position(|c| c.at == claimed_at && c.channel == claimed.touch.channel);
+    if let Some(position) = contact {
+        next.contacts.remove(position);
+    }
+    for item in &claimed.touch.items {
+        let ours = next
+            .reached(&item.obligation, item.due_on)
+            .is_some_and(|r| r.stage == item.stage && r.dpd == item.dpd);
+        if ours {
+            match claimed.before.get(&item.obligation) {
+                Some(before) => next.reached.insert(item.obligation.clone(), before.clone()),
+                None => next.reached.remove(&item.obligation),
+            };
+        }
+    }
+    next
+}
+
+/// A reason at its longest.
+pub(crate) fn clipped(reason: &str) -> String {
+    reason.chars().take(REASON_CHARS_MAX).collect()
+}
