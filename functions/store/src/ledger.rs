@@ -61,7 +61,7 @@ impl Store {
         };
         match self.write("ledger", write).await {
             Err(Failure::Condition(Some(_))) => Ok(()),
-            other => other.map_err(|failure| not_begun(failure)),
+            other => other.map_err(not_begun),
         }
     }
 
@@ -87,7 +87,7 @@ impl Store {
         };
         match self.write("ledger", write).await {
             Err(Failure::Condition(Some(found))) if state_of(&found)? == ImportState::Done(*counts) => Ok(()),
-            other => other.map_err(|failure| not_begun(failure)),
+            other => other.map_err(not_begun),
         }
     }
 }

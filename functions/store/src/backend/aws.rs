@@ -295,7 +295,6 @@ fn lost(how: &str, writes: bool) -> Failure {
     if writes { Failure::Unknown(how.to_owned()) } else { Failure::Retryable(how.to_owned()) }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the error type of the SDK is non-exhaustive")]
 fn failure<E: ProvideErrorMetadata>(error: &SdkError<E>, writes: bool) -> Failure {
     match error {
         // A message of the service may quote a value, so only its code goes further.

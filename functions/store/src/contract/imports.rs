@@ -77,7 +77,8 @@ async fn a_newer_equal_row_only_advances_the_sequence(store: &Store) {
 }
 
 async fn every_changed_fact_bumps_the_fence_and_an_older_one_is_rejected(store: &Store) {
-    let changes: [(&str, fn(&mut AccountRow)); 8] = [
+    type Change = (&'static str, fn(&mut AccountRow));
+    let changes: [Change; 8] = [
         ("due", |r| r.obligation.due_on = day(7)),
         ("amount", |r| r.obligation.amount.amount_minor = 900),
         ("paid", |r| r.obligation.paid_minor = 100),

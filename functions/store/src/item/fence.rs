@@ -22,7 +22,7 @@ pub(crate) fn encode_fence(scope: &Scope, customer: &CustomerId, fence: &Fence) 
         set(&mut item, "k", contacts_text(&fence.contacts));
     }
     if !fence.reached.is_empty() {
-        let reached = reached_text(fence.reached.iter().map(|(id, r)| (id, r)));
+        let reached = reached_text(fence.reached.iter());
         set(&mut item, "r", reached);
         set(&mut item, "op", open_partition(&scope.tenant, scope.shard_of(customer)));
         set(&mut item, "os", open_fence_sort(customer));
