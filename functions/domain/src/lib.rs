@@ -6,6 +6,7 @@
 
 pub mod channel;
 pub mod contact;
+pub mod csv_text;
 pub mod customer;
 pub mod fence;
 pub mod ids;
