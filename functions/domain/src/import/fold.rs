@@ -10,8 +10,18 @@ use unicode_normalization::char::is_combining_mark;
 #[must_use]
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
+    if text.is_ascii() {
+        // Nothing to decompose: most words of most files, and they are folded row by row.
+        push_folded(&mut folded, text.chars());
+    } else {
+        push_folded(&mut folded, text.nfd().filter(|c| !is_combining_mark(*c) && *c != '\u{feff}'));
+    }
+    folded
+}
+
+fn push_folded(folded: &mut String, letters: impl Iterator<Item = char>) {
     let mut gap = false;
-    for c in text.nfd().filter(|c| !is_combining_mark(*c) && *c != '\u{feff}') {
+    for c in letters {
         if c.is_whitespace() || c == '_' || c == '-' {
             gap = true;
             continue;
@@ -21,7 +31,6 @@ pub fn fold(text: &str) -> String {
         }
         folded.extend(c.to_lowercase());
     }
-    folded
 }
 
 #[cfg(test)]
