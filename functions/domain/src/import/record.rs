@@ -63,26 +63,87 @@ impl AccountRow {
         }
         let mut obligation = self.obligation.clone();
         obligation.closed_on = self.closed_on.filter(|closed| *closed <= on);
-        // A dispute that was not yet raised on the day is not known either.
-        obligation.holds.extend(self.dispute.iter().filter(|d| d.from_on <= on).cloned());
+        // A dispute has its own days, so it may be known before it begins. An end that is only the settlement's day is
+        // not known before it: the settlement itself ends the dispute.
+        let own_end = |until: &NaiveDate| Some(*until) != self.closed_on;
+        let dispute = self.dispute.iter().map(|d| Hold { until_on: d.until_on.filter(own_end), ..d.clone() });
+        obligation.holds.extend(dispute);
         Some(obligation)
     }
 
     /// The days on which what the row says changes, in order.
     #[must_use]
     pub fn change_days(&self) -> Vec<NaiveDate> {
-        let mut days: Vec<NaiveDate> = [
-            Some(self.known_on.unwrap_or(NaiveDate::MIN)),
-            self.dispute.as_ref().map(|d| d.from_on),
-            self.dispute.as_ref().and_then(|d| d.until_on),
-            self.closed_on,
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let known_on = self.known_on.unwrap_or(NaiveDate::MIN);
+        let mut days: Vec<NaiveDate> = std::iter::once(known_on).chain(self.closed_on).collect();
         days.sort_unstable();
         days.dedup();
         days.retain(|day| self.known_on.is_none_or(|known| *day >= known));
         days
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::customer::Customer;
+    use crate::money::Money;
+    use crate::obligation::{HoldReason, ObligationState};
+
+    fn day(d: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 3, d).unwrap()
+    }
+
+    fn row() -> AccountRow {
+        let customer = CustomerId::new("c").unwrap();
+        AccountRow {
+            line: 2,
+            obligation: Obligation {
+                id: ObligationId::new("o").unwrap(),
+                customer: customer.clone(),
+                account: None,
+                due_on: day(10),
+                amount: Money::new(100, "USD".parse().unwrap()),
+                paid_minor: 0,
+                closed_on: None,
+                holds: vec![],
+            },
+            customer: Customer {
+                id: customer,
+                name: crate::contact::PersonName::new("Ana"),
+                kind: None,
+                country: None,
+                time_zone: None,
+                language: None,
+                segment: None,
+                preferred_channel: None,
+                contact_points: vec![],
+                consents: vec![],
+                hold: None,
+            },
+            known_on: Some(day(2)),
+            closed_on: Some(day(20)),
+            dispute: Some(Hold { reason: HoldReason::Dispute, from_on: day(10), until_on: Some(day(20)) }),
+        }
+    }
+
+    #[test]
+    fn a_row_tells_what_was_true_on_each_day() {
+        let row = row();
+        assert_eq!(row.snapshot_on(day(1)), None);
+        let state = |on| {
+            let snapshot = row.snapshot_on(on).unwrap();
+            match snapshot.state_on(on) {
+                ObligationState::Open => "open",
+                ObligationState::Held(hold) if hold.until_on.is_none() => "held",
+                ObligationState::Held(_) => "held with an end that nobody could know",
+                ObligationState::Closed => "closed",
+            }
+        };
+        assert_eq!(
+            [day(2), day(9), day(10), day(19), day(20)].map(state),
+            ["open", "open", "held", "held", "closed"]
+        );
+        assert_eq!(row.change_days(), [day(2), day(20)]);
     }
 }
