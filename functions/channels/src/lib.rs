@@ -86,6 +86,19 @@ pub enum Sender {
     Sns(SnsSender),
 }
 
+/// Names the backend, and nothing of what it sends.
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Outbox(_) => "Sender::Outbox",
+            #[cfg(feature = "ses")]
+            Self::Ses(_) => "Sender::Ses",
+            #[cfg(feature = "sns")]
+            Self::Sns(_) => "Sender::Sns",
+        })
+    }
+}
+
 impl Sender {
     /// Sends a claimed touch with at most one call to the provider.
     ///

@@ -107,6 +107,12 @@ impl HolidayTable {
         table.parsed.get_or_init(|| Self::parse(table.text).ok()).as_ref()
     }
 
+    /// The text of a table that is compiled in, for whoever wants to read it without this code.
+    #[must_use]
+    pub fn built_in_text(id: &str) -> Option<&'static str> {
+        BUILT_IN.iter().find(|table| table.id == id).map(|table| table.text)
+    }
+
     /// The ids of the tables that are compiled in.
     pub fn built_in_ids() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|table| table.id)

@@ -192,6 +192,12 @@ impl Jurisdiction {
         parsed.as_ref().map_err(|error| BuiltInError::Broken { id: profile.id, error: error.clone() })
     }
 
+    /// The text of a profile that is compiled in, for whoever wants to read it without this code.
+    #[must_use]
+    pub fn built_in_text(id: &str) -> Option<&'static str> {
+        BUILT_IN.iter().find(|b| b.id == id).map(|b| b.text)
+    }
+
     /// The ids of the profiles that are compiled in.
     pub fn built_in_ids() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|b| b.id)

@@ -16,11 +16,20 @@ pub mod fence;
 pub mod ids;
 pub mod import;
 pub mod jurisdiction;
+pub mod ladder;
 pub mod locale;
+pub mod message;
 pub mod money;
 pub mod obligation;
 pub mod phone;
+pub mod planner;
+#[cfg(test)]
+mod planner_properties;
+#[cfg(test)]
+mod planner_scenarios;
+pub mod policy;
 pub mod sms;
 pub mod template;
 pub mod tenant;
 pub mod touch;
+pub mod verdict;

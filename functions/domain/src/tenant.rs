@@ -51,6 +51,9 @@ pub struct Tenant {
     pub shards: u16,
     /// The policy that is followed.
     pub policy: PolicyId,
+    /// The mapping that files uploaded for the tenant are read with, as the text of its TOML file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<String>,
     /// How the lender presents itself.
     pub lender: Lender,
 }

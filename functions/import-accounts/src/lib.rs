@@ -6,6 +6,7 @@
 mod csv_file;
 mod decode;
 mod delimiter;
+pub mod import;
 pub mod reader;
 mod sheet;
 

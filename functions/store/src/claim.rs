@@ -89,9 +89,15 @@ impl Store {
         };
         let touch_key = key::touch(&scope.tenant, &touch.customer, touch.on, &touch.id);
         let unclaimed = Expression {
-            text: "attribute_not_exists(#pk) OR #st = :planned",
+            text: "attribute_not_exists(#pk) OR #st IN (:planned, :prevented, :superseded)",
             names: &["pk", "st"],
-            values: vec![(":planned", TouchState::Planned.as_str().into())],
+            // What was prevented or superseded was surely not sent, and may be asked for again on the same day when
+            // the facts turn once more. The fence keeps a stage from being reached twice.
+            values: [TouchState::Planned, TouchState::Prevented, TouchState::Superseded]
+                .into_iter()
+                .zip([":planned", ":prevented", ":superseded"])
+                .map(|(state, name)| (name, state.as_str().into()))
+                .collect(),
         };
         let writes = vec![
             Write::Put { table: Table::Ops, item: stored.encode(touch_key), condition: Some(unclaimed) },

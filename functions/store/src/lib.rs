@@ -108,6 +108,13 @@ impl Store {
         Self::over(Backend::Aws(backend::aws::Aws { client, names }))
     }
 
+    /// The store in DynamoDB, with a client of a configuration.
+    #[cfg(feature = "aws")]
+    #[must_use]
+    pub fn from_config(config: &aws_config::SdkConfig, names: TableNames) -> Self {
+        Self::aws(aws_sdk_dynamodb::Client::new(config), names)
+    }
+
     fn over(backend: Backend) -> Self {
         Self { backend, capacity: Arc::default() }
     }

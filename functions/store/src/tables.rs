@@ -13,6 +13,8 @@ pub const OPEN_INDEX: &str = "open";
 pub const WAVE_INDEX: &str = "wave";
 /// What the open index projects besides keys: holds of an obligation, reached stages of a fence.
 pub const OPEN_PROJECTION: &[&str] = &["h", "r"];
+/// What the wave index holds beside the keys: the channel, so that a dispatcher reads no touch.
+pub const WAVE_PROJECTION: &[&str] = &["n"];
 
 /// The `CreateTable` requests of both tables, in DynamoDB's own JSON.
 #[must_use]
@@ -40,7 +42,7 @@ pub fn definitions(names: &TableNames) -> [Json; 2] {
             {
                 "IndexName": WAVE_INDEX,
                 "KeySchema": keys("wp", "ws"),
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": WAVE_PROJECTION},
             },
         ],
     });

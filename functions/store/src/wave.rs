@@ -3,6 +3,7 @@
 //! Invariant: a touch is in it only while it is planned and waits; its entry holds keys only.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use domain::channel::Channel;
 use domain::ids::{CustomerId, TenantId, TouchId};
 
 use crate::backend::Expression;
@@ -20,6 +21,8 @@ pub const WAVE_DAYS_AHEAD_MAX: u16 = 35;
 pub struct WaveEntry {
     /// Which touch.
     pub touch: TouchKey,
+    /// How it goes.
+    pub channel: Channel,
     /// When it may go.
     pub send_at: DateTime<Utc>,
 }
@@ -91,5 +94,6 @@ fn entry(item: &crate::backend::Item) -> Result<WaveEntry, StoreError> {
     let customer: CustomerId = r.read("pk", "T#<tenant>#CUST#<customer>", customer_of)?;
     let (on, id): (NaiveDate, TouchId) = r.read("sk", "TOUCH#<day>#<id>", touch_of)?;
     let send_at = r.read("ws", "<send at>#<touch>", |ws| instant_of(ws.split_once('#')?.0))?;
-    Ok(WaveEntry { touch: TouchKey { customer, on, id }, send_at })
+    let channel = r.read("n", "a channel", |t| t.parse().ok())?;
+    Ok(WaveEntry { touch: TouchKey { customer, on, id }, channel, send_at })
 }

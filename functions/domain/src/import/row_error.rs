@@ -58,6 +58,36 @@ pub enum RowErrorCode {
     ConflictingDuplicate,
 }
 
+impl RowErrorCode {
+    /// The stable wire name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RaggedRow => "ragged_row",
+            Self::BrokenQuote => "broken_quote",
+            Self::RowTooLong => "row_too_long",
+            Self::FieldTooLong => "field_too_long",
+            Self::ControlCharacter => "control_character",
+            Self::BadEncoding => "bad_encoding",
+            Self::Empty => "empty",
+            Self::WrongCell => "wrong_cell",
+            Self::BadId => "bad_id",
+            Self::BadDate => "bad_date",
+            Self::DateOutOfRange => "date_out_of_range",
+            Self::BadAmount => "bad_amount",
+            Self::AmountNotPositive => "amount_not_positive",
+            Self::AmountTooLarge => "amount_too_large",
+            Self::TooManyDecimals => "too_many_decimals",
+            Self::UnknownCurrency => "unknown_currency",
+            Self::CurrencyMismatch => "currency_mismatch",
+            Self::BadPhone => "bad_phone",
+            Self::BadEmail => "bad_email",
+            Self::UnknownWord => "unknown_word",
+            Self::ConflictingDuplicate => "conflicting_duplicate",
+        }
+    }
+}
+
 /// What is wrong with one field of a row, or with the row as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowError {

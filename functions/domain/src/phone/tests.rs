@@ -1,3 +1,5 @@
+//! Telephone numbers: the vectors, a wider sample, and the fast path against the general one.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What a template may say, and what is refused before it is used.
+
 use proptest::prelude::*;
 
 use super::*;

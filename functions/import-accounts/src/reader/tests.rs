@@ -1,3 +1,5 @@
+//! Files as they are found: delimiters, encodings, quotes, and what is no file at all.
+
 use std::collections::HashSet;
 
 use domain::channel::Channel;

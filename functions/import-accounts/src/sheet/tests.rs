@@ -1,3 +1,5 @@
+//! Workbooks: dates, numbers, damaged files.
+
 use domain::import::mapping::Mapping;
 use domain::import::record::Record;
 use domain::import::row_error::RowErrorCode;

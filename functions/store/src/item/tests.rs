@@ -1,3 +1,5 @@
+//! Items come back as they went, and stay small.
+
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;

@@ -1,3 +1,5 @@
+//! What a mapping file may and may not say.
+
 use super::*;
 
 const DEMO: &str = include_str!("../../../../../infra/demo/accounts-receivable.toml");

@@ -1,3 +1,5 @@
+//! Sound rows, bad rows, and that no row is both or neither.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,0 +1,327 @@
+//! Delivery: decide again on the facts of the moment, claim, call the provider once, settle.
+//!
+//! Invariants: the claim comes before the send, never the reverse. A claim names the fence version that it was decided
+//! on, so a payment or an opt-out that arrives in between stops it. A provider is called once per claim; an outcome
+//! that is not known is kept as unknown and never sent again from here.
+
+use std::collections::BTreeSet;
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use channels::{Outcome, Outgoing, Sender};
+use chrono::{DateTime, Duration, Utc};
+use domain::channel::Channel;
+use domain::customer::Reach;
+use domain::message::message_context;
+use domain::planner::{Facts, Plan, Rules, plan};
+use domain::touch::Touch;
+use domain::verdict::{Decision, Verdict};
+use runtime::batch::each_job;
+use runtime::decision_log::{DecisionLine, DecisionLog, DecisionSource, local};
+use runtime::job::{Job, TouchJob};
+use runtime::queue::{Queue, QueueError};
+use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
+use serde::Serialize;
+use store::{
+    ClaimConflict, ClaimError, CustomerFacts, Store, StoreError, SuppressionKey, TouchError, TouchKey,
+    Waiting,
+};
+
+/// How often a customer is decided anew when facts keep arriving between decision and claim.
+pub const DECISIONS_MAX: usize = 5;
+/// How long a touch that was surely not sent waits before it is tried again, in minutes.
+pub const RETRY_AFTER_MINUTES: i64 = 15;
+
+/// What a sending function works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The facts.
+    pub store: Store,
+    /// Compiled policies.
+    pub rules: RulesCache,
+    /// The provider of this function's channel.
+    pub sender: Sender,
+    /// The channel that this function sends on.
+    pub channel: Channel,
+    /// Where email touches go.
+    pub email: Queue,
+    /// Where SMS touches go.
+    pub sms: Queue,
+    /// The key that hides suppressed addresses.
+    pub suppression: SuppressionKey,
+    /// Where verdicts go.
+    pub decisions: DecisionLog,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Delivered {
+    /// The provider accepted the message.
+    Sent,
+    /// Somebody else claimed it; nothing was done.
+    AlreadyClaimed,
+    /// The facts of the moment forbid it, or leave nothing to send.
+    Prevented {
+        /// The code of the decisive reason.
+        reason: String,
+    },
+    /// The contact rules move it to a later moment.
+    Deferred,
+    /// The facts of the moment ask for another channel, whose queue has it now.
+    Redirected,
+    /// It was surely not sent and is tried again later.
+    Released,
+    /// It was surely not sent and will not be.
+    Failed,
+    /// The provider may or may not have accepted it.
+    Unknown,
+}
+
+/// Why a job could not be carried out. Nothing was sent; the job can be run again.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// The tenant's rules.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Facts kept arriving.
+    #[error(
+        "customer {customer} changed {DECISIONS_MAX} times between decision and claim; expected it to settle"
+    )]
+    Restless {
+        /// The customer.
+        customer: String,
+    },
+    /// The job is in the wrong queue.
+    #[error("the {found} touch {touch} is in the {expected} queue")]
+    WrongQueue {
+        /// The channel of the job.
+        found: Channel,
+        /// The channel of the function.
+        expected: Channel,
+        /// The touch.
+        touch: String,
+    },
+}
+
+/// Delivers the touches of a batch.
+pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
+    each_job(event, async |job: TouchJob| {
+        let delivered = deliver(deps, &job, now).await?;
+        tracing::info!(
+            tenant = %job.tenant, customer = %job.customer, touch = %job.touch, channel = %job.channel,
+            ?delivered, "touch handled"
+        );
+        Ok::<(), DeliveryError>(())
+    })
+    .await
+}
+
+/// Delivers one touch.
+///
+/// # Errors
+/// [`DeliveryError`] while nothing was claimed, so that the job can be run again. Once the provider was called the
+/// function does not fail: a settlement that cannot be written leaves the touch claimed, for the sweeper to find.
+pub async fn deliver(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<Delivered, DeliveryError> {
+    if job.channel != deps.channel {
+        let touch = job.touch.to_string();
+        return Err(DeliveryError::WrongQueue { found: job.channel, expected: deps.channel, touch });
+    }
+    let rules = deps.rules.load(&deps.store, &job.tenant).await?;
+    for _ in 0..DECISIONS_MAX {
+        let Some(facts) = deps.store.customer_facts(&job.tenant, &job.customer).await? else {
+            return close_planned(deps, job, "customer_gone", now).await;
+        };
+        let suppressed =
+            suppressed_channels(&deps.store, &deps.suppression, &job.tenant, &facts.customer).await?;
+        let rules_for = rules.for_customer(&facts.customer)?;
+        let decided = decide(&rules_for, &facts, &suppressed, now);
+        let touch = match &decided.now {
+            Some(touch) if touch.channel == deps.channel => touch,
+            Some(touch) => {
+                return redirect(deps, job, touch).await;
+            }
+            None => {
+                record(deps, &rules_for, &facts, &decided, DecisionSource::Revision);
+                return put_off(deps, job, &rules, &decided, now).await;
+            }
+        };
+        match deps.store.claim(&rules.scope(), touch, &facts.fence, now).await {
+            Ok(_) => {}
+            Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }) => continue,
+            Err(ClaimError::Conflict {
+                which: ClaimConflict::AlreadyClaimed(_) | ClaimConflict::AuditTaken,
+            }) => {
+                return Ok(Delivered::AlreadyClaimed);
+            }
+            Err(ClaimError::Store(error)) => return Err(error.into()),
+        }
+        record(deps, &rules_for, &facts, &decided, DecisionSource::Claim);
+        if job.waited && touch.id != job.touch {
+            // What the waiting touch was about goes out in this one, which carries more or less than was planned.
+            supersede(deps, job, touch, now).await;
+        }
+        return Ok(send(deps, &rules, &rules_for, &facts, touch, now).await);
+    }
+    Err(DeliveryError::Restless { customer: job.customer.to_string() })
+}
+
+fn decide(
+    rules: &Rules<'_>,
+    facts: &CustomerFacts,
+    suppressed: &BTreeSet<Channel>,
+    now: DateTime<Utc>,
+) -> Plan {
+    let facts =
+        Facts { customer: &facts.customer, obligations: &facts.obligations, fence: &facts.fence, suppressed };
+    plan(rules, &facts, now)
+}
+
+/// Calls the provider once and settles what came of it.
+async fn send(
+    deps: &Deps,
+    tenant: &TenantRules,
+    rules: &Rules<'_>,
+    facts: &CustomerFacts,
+    touch: &Touch,
+    now: DateTime<Utc>,
+) -> Delivered {
+    let outcome = call_provider(deps, &tenant.tenant, rules, facts, touch, now).await;
+    let place = TouchKey::of(touch);
+    let (settlement, delivered) = match outcome {
+        Outcome::Accepted { provider_id } => (store::Outcome::Sent { provider_id }, Delivered::Sent),
+        Outcome::NotSent { reason, retry: false } => (store::Outcome::Failed { reason }, Delivered::Failed),
+        Outcome::Unknown { reason } => (store::Outcome::Unknown { reason }, Delivered::Unknown),
+        Outcome::NotSent { reason, retry: true } => {
+            let retry_at = now + Duration::minutes(RETRY_AFTER_MINUTES);
+            tracing::warn!(touch = %touch.id, %reason, %retry_at, "not sent; released");
+            let released = deps.store.release(&tenant.scope(), &place, retry_at).await;
+            if let Err(error) = released {
+                tracing::error!(touch = %touch.id, %error, "the claim could not be released; the sweeper will");
+            }
+            return Delivered::Released;
+        }
+    };
+    if let Err(error) = deps.store.settle(&tenant.tenant.id, &place, &settlement, now).await {
+        tracing::error!(touch = %touch.id, %error, "the touch stays claimed; the sweeper will settle it");
+    }
+    delivered
+}
+
+async fn call_provider(
+    deps: &Deps,
+    tenant: &domain::tenant::Tenant,
+    rules: &Rules<'_>,
+    facts: &CustomerFacts,
+    touch: &Touch,
+    now: DateTime<Utc>,
+) -> Outcome {
+    let not_sent = |reason: String| Outcome::NotSent { reason, retry: false };
+    let Reach::At(point) = facts.customer.reachable(touch.channel) else {
+        return not_sent("no_contact_point".to_owned());
+    };
+    let zone = facts.customer.time_zone.unwrap_or(rules.jurisdiction.time_zone());
+    let context = message_context(tenant, &facts.customer, &facts.obligations, touch);
+    let message = match rules.policy.templates.render(&touch.template, touch.channel, &context) {
+        Ok(message) => message,
+        Err(error) => return not_sent(error.to_string()),
+    };
+    let outgoing = Outgoing {
+        tenant: &tenant.id,
+        touch,
+        to: point,
+        lender: &tenant.lender,
+        message: &message,
+        at: local(now, zone),
+    };
+    deps.sender.send(&outgoing).await
+}
+
+/// Nothing goes out now: the touch moves to its next lawful moment, or ends with the reason.
+async fn put_off(
+    deps: &Deps,
+    job: &TouchJob,
+    rules: &TenantRules,
+    decided: &Plan,
+    now: DateTime<Utc>,
+) -> Result<Delivered, DeliveryError> {
+    if let Some(later) = &decided.later {
+        deps.store.plan_touch(&rules.scope(), later, Waiting::Wave).await?;
+        if later.id != job.touch || later.on != job.on {
+            close_planned(deps, job, "superseded", now).await?;
+        }
+        return Ok(Delivered::Deferred);
+    }
+    let reason = decisive(&decided.verdicts);
+    close_planned(deps, job, &reason, now).await
+}
+
+/// The code of the first reason of what is most alive among the verdicts.
+fn decisive(verdicts: &[Verdict]) -> String {
+    let code = |v: &Verdict| v.code().map_or_else(|| "no_obligation".to_owned(), |c| c.to_string());
+    let open = verdicts.iter().find(|v| v.decision == Decision::Skip && v.stage.is_some());
+    open.or_else(|| verdicts.first()).map_or_else(|| "no_obligation".to_owned(), code)
+}
+
+async fn close_planned(
+    deps: &Deps,
+    job: &TouchJob,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<Delivered, DeliveryError> {
+    if job.waited {
+        match deps.store.prevent(&job.tenant, &place_of(job), reason, now).await {
+            // Whoever closed it first has said why.
+            Ok(_) | Err(TouchError::Conflict { .. }) => {}
+            Err(TouchError::Store(error)) => return Err(error.into()),
+        }
+    }
+    Ok(Delivered::Prevented { reason: reason.to_owned() })
+}
+
+async fn supersede(deps: &Deps, job: &TouchJob, by: &Touch, now: DateTime<Utc>) {
+    let done = deps.store.supersede(&job.tenant, &place_of(job), &by.id, now).await;
+    if let Err(error) = done {
+        // It is decided again when its moment is looked at the next time, and ends then.
+        tracing::warn!(touch = %job.touch, %error, "the waiting touch could not be closed");
+    }
+}
+
+async fn redirect(deps: &Deps, job: &TouchJob, touch: &Touch) -> Result<Delivered, DeliveryError> {
+    let moved = TouchJob { channel: touch.channel, ..job.clone() };
+    tracing::debug!(touch = %job.touch, job = TouchJob::NAME, channel = %touch.channel, "redirected");
+    match touch.channel {
+        Channel::Email => deps.email.send(&[moved]).await?,
+        // Only channels with a text can be chosen, and texts exist for email and SMS.
+        Channel::Sms | Channel::Push | Channel::Whatsapp | Channel::Call => deps.sms.send(&[moved]).await?,
+    }
+    Ok(Delivered::Redirected)
+}
+
+/// Records the verdicts of this moment: those of a claim, or those that revise the plan.
+fn record(deps: &Deps, rules: &Rules<'_>, facts: &CustomerFacts, decided: &Plan, source: DecisionSource) {
+    let zone = facts.customer.time_zone.unwrap_or(rules.jurisdiction.time_zone());
+    let from_dpd = rules.policy.from_dpd();
+    deps.decisions.record(|| {
+        let seen = decided
+            .verdicts
+            .iter()
+            .filter(|v| v.stage.is_some() && domain::obligation::dpd(v.due_on, decided.on) >= from_dpd);
+        seen.map(|v| {
+            let line = DecisionLine::new(decided.on, &facts.customer.id, zone, v.clone());
+            // A claim carries out what it sends; the rest of the plan is still only a plan.
+            let carried_out = source != DecisionSource::Claim || v.decision == Decision::Send;
+            DecisionLine { source: if carried_out { source } else { DecisionSource::Plan }, ..line }
+        })
+        .collect()
+    });
+}
+
+fn place_of(job: &TouchJob) -> TouchKey {
+    TouchKey { customer: job.customer.clone(), on: job.on, id: job.touch.clone() }
+}

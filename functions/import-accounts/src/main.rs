@@ -1,0 +1,91 @@
+//! The Lambda function `import-accounts`: imports a file that was put into the bucket for uploads.
+//!
+//! A file lies under `imports/<tenant>/<name>`; it is read with the mapping of the tenant's settings.
+
+use std::io::{Seek, SeekFrom, Write};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use aws_lambda_events::event::s3::{S3Event, S3EventRecord};
+use chrono::{DateTime, Utc};
+use domain::ids::TenantId;
+use domain::import::mapping::Mapping;
+use import_accounts::ReadOptions;
+use import_accounts::import::{ImportJob, import_file};
+use runtime::lambda::{aws_config, lambda_error, serve, start_log, store};
+use runtime::rules::tenant_settings;
+use sha2::{Digest, Sha256};
+use store::{Scope, Store};
+
+/// The largest file that is taken, in bytes.
+const FILE_BYTES_MAX: i64 = 400 << 20;
+
+struct Deps {
+    store: Store,
+    bucket: aws_sdk_s3::Client,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    start_log();
+    let config = aws_config().await;
+    let deps = &Deps { store: store(&config)?, bucket: aws_sdk_s3::Client::new(&config) };
+    serve(async move |event: S3Event, now| {
+        for record in event.records {
+            import_object(deps, record, now).await.map_err(|e| lambda_error(format!("{e:#}")))?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn import_object(deps: &Deps, record: S3EventRecord, now: DateTime<Utc>) -> anyhow::Result<()> {
+    let bucket = record.s3.bucket.name.context("the event names no bucket")?;
+    let key =
+        record.s3.object.url_decoded_key.or(record.s3.object.key).context("the event names no object")?;
+    let tenant = match key.split('/').collect::<Vec<_>>()[..] {
+        ["imports", tenant, _] => TenantId::new(tenant)?,
+        _ => bail!("the object lies elsewhere; expected imports/<tenant>/<name>"),
+    };
+    let settings = tenant_settings(&deps.store, &tenant).await?;
+    let mapping = settings.mapping.as_deref().context("the tenant's settings have no mapping")?;
+    let mapping = Arc::new(Mapping::parse(mapping).context("the mapping of the tenant's settings")?);
+    let (file, sha256) = download(deps, &bucket, &key).await?;
+    // The moment of the upload orders the files: a late event of an older file changes nothing.
+    let uploaded_at = record.event_time;
+    let job = ImportJob {
+        scope: Scope::new(tenant, settings.shards),
+        sequence: u64::try_from(uploaded_at.timestamp_millis()).unwrap_or_default(),
+        as_of: now.with_timezone(&settings.time_zone).date_naive(),
+        sha256,
+        options: ReadOptions::default(),
+    };
+    let mut problems = 0_u64;
+    let on_bad = |error: &domain::import::row_error::RowError| {
+        problems += 1;
+        let column = error.column.as_deref().unwrap_or_default();
+        tracing::warn!(line = error.line, column, code = error.code.as_str(), "bad row");
+    };
+    let report = import_file(&deps.store, &job, mapping, file, on_bad, |_| ()).await?;
+    tracing::info!(
+        tenant = %job.scope.tenant, rows = report.rows, bad = report.bad, problems,
+        already_imported = report.already_imported, "file imported"
+    );
+    Ok(())
+}
+
+/// Brings an object to a temporary file, so that memory does not grow with it.
+async fn download(deps: &Deps, bucket: &str, key: &str) -> anyhow::Result<(std::fs::File, String)> {
+    let mut object = deps.bucket.get_object().bucket(bucket).key(key).send().await.context("the object")?;
+    if object.content_length().is_none_or(|bytes| bytes > FILE_BYTES_MAX) {
+        bail!("the object has {:?} bytes; expected at most {FILE_BYTES_MAX}", object.content_length());
+    }
+    let mut file = tempfile::tempfile().context("a temporary file")?;
+    let mut hasher = Sha256::new();
+    while let Some(bytes) = object.body.try_next().await.context("the object broke off")? {
+        hasher.update(&bytes);
+        file.write_all(&bytes)?;
+    }
+    file.seek(SeekFrom::Start(0))?;
+    Ok((file, hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()))
+}

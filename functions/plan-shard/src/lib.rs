@@ -1,0 +1,281 @@
+//! Plans one shard of a tenant's open obligations: reads the index, looks closer at the customers for whom a stage is
+//! due, and hands their touches on.
+//!
+//! Invariants: every open obligation in the policy's window gets a verdict. A customer's partition is only read when the
+//! index cannot rule out that a stage is due, so a quiet day costs little more than the index itself.
+
+use std::collections::BTreeMap;
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use domain::channel::Channel;
+use domain::fence::Reached;
+use domain::ids::{CustomerId, ObligationId};
+use domain::ladder::{Rung, StageDue, stage_due};
+use domain::planner::{Facts, Plan, plan};
+use domain::policy::Policy;
+use domain::touch::Touch;
+use domain::verdict::{Decision, Verdict};
+use runtime::batch::each_job;
+use runtime::decision_log::{DecisionLine, DecisionLog};
+use runtime::job::{JOB_VERSION, ShardJob, TouchJob};
+use runtime::queue::{Queue, QueueError};
+use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
+use serde::Serialize;
+use store::{OpenEntry, Store, StoreError, SuppressionKey, Waiting};
+
+/// How many index entries are read at once.
+pub const INDEX_PAGE: u32 = 1_000;
+/// The most pages of one index range that one job reads: a million entries a shard.
+pub const INDEX_PAGES_MAX: usize = 1_000;
+
+/// What the function works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The facts.
+    pub store: Store,
+    /// Compiled policies.
+    pub rules: RulesCache,
+    /// Where email touches go.
+    pub email: Queue,
+    /// Where SMS touches go.
+    pub sms: Queue,
+    /// The key that hides suppressed addresses.
+    pub suppression: SuppressionKey,
+    /// Where verdicts go.
+    pub decisions: DecisionLog,
+}
+
+/// What was read and decided in one shard.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// Customers with an open obligation in the window.
+    pub customers: usize,
+    /// Open obligations in the window.
+    pub obligations: usize,
+    /// Touches handed to a channel.
+    pub touches: usize,
+    /// Touches that wait for their moment.
+    pub waiting: usize,
+}
+
+/// Why a shard could not be planned. The job can be run again.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The tenant's rules.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The shard has more than one job can read.
+    #[error("shard {shard} of tenant {tenant} has more than {INDEX_PAGES_MAX} pages; expected more shards")]
+    TooLarge {
+        /// The shard.
+        shard: u16,
+        /// The tenant.
+        tenant: String,
+    },
+}
+
+/// Plans the shards of a batch.
+pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
+    each_job(event, async |job: ShardJob| {
+        let planned = plan_shard(deps, &job, now).await?;
+        tracing::info!(
+            tenant = %job.tenant, shard = job.shard, as_of = %job.as_of, customers = planned.customers,
+            obligations = planned.obligations, touches = planned.touches, waiting = planned.waiting,
+            "shard planned"
+        );
+        Ok::<(), PlanError>(())
+    })
+    .await
+}
+
+/// Plans one shard.
+///
+/// # Errors
+/// [`PlanError`] when the rules, the store or a queue fail; what was already queued is harmless when it is planned again.
+pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Result<Planned, PlanError> {
+    let rules = deps.rules.load(&deps.store, &job.tenant).await?;
+    let open = open_by_customer(deps, job, &rules.policy).await?;
+    let mut reached = reached_by_customer(deps, job).await?;
+    let mut planned = Planned { customers: open.len(), ..Planned::default() };
+    let mut outgoing = Outgoing::default();
+    for (customer, entries) in open {
+        planned.obligations += entries.len();
+        let reached = reached.remove(&customer).unwrap_or_default();
+        match triage(&rules.policy, &entries, &reached, job.as_of) {
+            Triage::Quiet(verdicts) => {
+                let zone = rules.tenant.time_zone;
+                let line = |v| DecisionLine::new(job.as_of, &customer, zone, v);
+                deps.decisions.record(|| verdicts.into_iter().map(line).collect());
+            }
+            Triage::Due => plan_customer(deps, job, &rules, &customer, now, &mut outgoing).await?,
+        }
+    }
+    planned.touches = outgoing.email.len() + outgoing.sms.len();
+    planned.waiting = outgoing.waiting;
+    deps.email.send(&outgoing.email).await?;
+    deps.sms.send(&outgoing.sms).await?;
+    Ok(planned)
+}
+
+/// What a shard's customers are to be sent.
+#[derive(Debug, Default)]
+struct Outgoing {
+    email: Vec<TouchJob>,
+    sms: Vec<TouchJob>,
+    waiting: usize,
+}
+
+impl Outgoing {
+    fn add(&mut self, job: &ShardJob, touch: &Touch) {
+        let touch_job = TouchJob {
+            v: JOB_VERSION,
+            tenant: job.tenant.clone(),
+            customer: touch.customer.clone(),
+            touch: touch.id.clone(),
+            on: touch.on,
+            channel: touch.channel,
+            waited: false,
+        };
+        match touch.channel {
+            Channel::Email => self.email.push(touch_job),
+            // Only channels with a text can be chosen, and texts exist for email and SMS.
+            Channel::Sms | Channel::Push | Channel::Whatsapp | Channel::Call => self.sms.push(touch_job),
+        }
+    }
+}
+
+async fn plan_customer(
+    deps: &Deps,
+    job: &ShardJob,
+    rules: &TenantRules,
+    customer: &CustomerId,
+    now: DateTime<Utc>,
+    outgoing: &mut Outgoing,
+) -> Result<(), PlanError> {
+    // The index may lag behind: a customer that is gone by now has nothing left to decide.
+    let Some(facts) = deps.store.customer_facts(&job.tenant, customer).await? else { return Ok(()) };
+    let suppressed =
+        suppressed_channels(&deps.store, &deps.suppression, &job.tenant, &facts.customer).await?;
+    let rules_for = rules.for_customer(&facts.customer)?;
+    let Plan { on, now: touch, later, verdicts } = plan(
+        &rules_for,
+        &Facts {
+            customer: &facts.customer,
+            obligations: &facts.obligations,
+            fence: &facts.fence,
+            suppressed: &suppressed,
+        },
+        now,
+    );
+    if let Some(touch) = &touch {
+        outgoing.add(job, touch);
+    }
+    if let Some(touch) = &later {
+        deps.store.plan_touch(&rules.scope(), touch, Waiting::Wave).await?;
+        outgoing.waiting += 1;
+    }
+    let zone = facts.customer.time_zone.unwrap_or(rules_for.jurisdiction.time_zone());
+    let from_dpd = rules.policy.from_dpd();
+    let in_window = |v: &Verdict| domain::obligation::dpd(v.due_on, on) >= from_dpd;
+    deps.decisions.record(|| {
+        let open = verdicts.into_iter().filter(in_window).filter(|v| !is_closed(v));
+        open.map(|v| DecisionLine::new(on, customer, zone, v)).collect()
+    });
+    Ok(())
+}
+
+fn is_closed(verdict: &Verdict) -> bool {
+    use domain::verdict::ReasonCode::{Closed, WindowOver};
+    matches!(verdict.code(), Some(Closed | WindowOver))
+}
+
+/// What the index alone says about a customer.
+enum Triage {
+    /// No stage can be due; the verdicts say why.
+    Quiet(Vec<Verdict>),
+    /// A stage may be due: the facts must be read.
+    Due,
+}
+
+fn triage(
+    policy: &Policy,
+    entries: &[OpenEntry],
+    reached: &BTreeMap<ObligationId, Reached>,
+    as_of: NaiveDate,
+) -> Triage {
+    let mut verdicts = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let reached = reached.get(&entry.obligation).filter(|r| r.due_on == entry.due_on);
+        let rung = Rung { due_on: entry.due_on, holds: &entry.holds, reached, debtor: None };
+        match stage_due(policy, &rung, as_of) {
+            StageDue::Due { .. } => return Triage::Due,
+            StageDue::Quiet(stage, reason) => verdicts.push(Verdict {
+                obligation: entry.obligation.clone(),
+                due_on: entry.due_on,
+                stage: stage.map(|s| s.id.clone()),
+                decision: Decision::Skip,
+                reasons: vec![reason],
+            }),
+        }
+    }
+    Triage::Quiet(verdicts)
+}
+
+/// The shard's open obligations in the policy's window, by customer.
+async fn open_by_customer(
+    deps: &Deps,
+    job: &ShardJob,
+    policy: &Policy,
+) -> Result<BTreeMap<CustomerId, Vec<OpenEntry>>, PlanError> {
+    // Days past due run backwards along due dates: the most overdue has the earliest one.
+    let due =
+        (shift(job.as_of, -i64::from(policy.until_dpd)), shift(job.as_of, -i64::from(policy.from_dpd())));
+    let mut by_customer: BTreeMap<CustomerId, Vec<OpenEntry>> = BTreeMap::new();
+    let mut cursor = None;
+    for _ in 0..INDEX_PAGES_MAX {
+        let page = deps.store.open_page(&job.tenant, job.shard, due, cursor, INDEX_PAGE).await?;
+        for entry in page.items {
+            by_customer.entry(entry.customer.clone()).or_default().push(entry);
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(by_customer);
+        }
+    }
+    Err(PlanError::TooLarge { shard: job.shard, tenant: job.tenant.to_string() })
+}
+
+/// The stages reached in the shard, by customer.
+async fn reached_by_customer(
+    deps: &Deps,
+    job: &ShardJob,
+) -> Result<BTreeMap<CustomerId, BTreeMap<ObligationId, Reached>>, PlanError> {
+    let mut by_customer = BTreeMap::new();
+    let mut cursor = None;
+    for _ in 0..INDEX_PAGES_MAX {
+        let page = deps.store.reached_page(&job.tenant, job.shard, cursor, INDEX_PAGE).await?;
+        by_customer.extend(page.items.into_iter().map(|e| (e.customer, e.reached)));
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(by_customer);
+        }
+    }
+    Err(PlanError::TooLarge { shard: job.shard, tenant: job.tenant.to_string() })
+}
+
+fn shift(on: NaiveDate, days: i64) -> NaiveDate {
+    let by = Days::new(days.unsigned_abs());
+    let (shifted, edge) = if days < 0 {
+        (on.checked_sub_days(by), NaiveDate::MIN)
+    } else {
+        (on.checked_add_days(by), NaiveDate::MAX)
+    };
+    shifted.unwrap_or(edge)
+}

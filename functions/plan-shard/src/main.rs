@@ -1,0 +1,22 @@
+//! The Lambda function `plan-shard`.
+
+use plan_shard::{Deps, handle};
+use runtime::decision_log::DecisionLog;
+use runtime::lambda::{aws_config, queue, serve, start_log, store, suppression_key};
+use runtime::rules::RulesCache;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    start_log();
+    let config = aws_config().await;
+    let deps = Deps {
+        store: store(&config)?,
+        rules: RulesCache::default(),
+        email: queue(&config, "EMAIL_QUEUE_URL")?,
+        sms: queue(&config, "SMS_QUEUE_URL")?,
+        suppression: suppression_key()?,
+        decisions: DecisionLog::Off,
+    };
+    let deps = &deps;
+    serve(async move |event, now| Ok(handle(deps, event, now).await)).await
+}

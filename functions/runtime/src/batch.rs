@@ -1,0 +1,80 @@
+//! Partial batches: one bad message of an SQS batch never holds up, or repeats, the others.
+//!
+//! Invariant: every record of the event is either done or reported as failed by its message id.
+
+use std::fmt::Display;
+
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+
+use crate::job::{Job, JobError};
+
+/// Handles each record of a batch in order and reports those that failed.
+///
+/// A body that is no job of this kind is reported as failed too: after the queue's number of receives it lies in the
+/// dead-letter queue with its reason in the log, where an operator finds it.
+pub async fn each_job<J: Job, E: Display>(
+    event: SqsEvent,
+    mut handle: impl AsyncFnMut(J) -> Result<(), E>,
+) -> SqsBatchResponse {
+    let mut failures = Vec::new();
+    for record in event.records {
+        let id = record.message_id.clone().unwrap_or_default();
+        let result = match J::from_body(record.body.as_deref().unwrap_or_default()) {
+            Ok(job) => handle(job).await.map_err(|e| e.to_string()),
+            Err(error) => Err(JobError::to_string(&error)),
+        };
+        if let Err(problem) = result {
+            tracing::error!(message_id = %id, %problem, "a job of the batch failed");
+            failures.push(failure(id));
+        }
+    }
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failures;
+    response
+}
+
+fn failure(id: String) -> BatchItemFailure {
+    let mut failure = BatchItemFailure::default();
+    failure.item_identifier = id;
+    failure
+}
+
+/// An SQS event of bodies, as the local stack delivers it; message ids are positions, counted from 0.
+#[must_use]
+pub fn event_of(bodies: Vec<String>) -> SqsEvent {
+    let mut event = SqsEvent::default();
+    event.records = bodies
+        .into_iter()
+        .enumerate()
+        .map(|(i, body)| {
+            let mut message = SqsMessage::default();
+            message.message_id = Some(i.to_string());
+            message.body = Some(body);
+            message
+        })
+        .collect();
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::ShardJob;
+
+    #[tokio::test]
+    async fn a_bad_message_fails_alone() {
+        let good = r#"{"v":1,"tenant":"demo","shard":0,"as_of":"2026-11-23"}"#;
+        let refused = good.replace("\"shard\":0", "\"shard\":7");
+        let event = event_of(vec!["{".into(), good.into(), refused, good.into()]);
+        let mut seen = 0;
+        let response = each_job(event, async |job: ShardJob| {
+            seen += 1;
+            if job.shard == 7 { Err("no such shard") } else { Ok(()) }
+        })
+        .await;
+        let failed: Vec<&str> =
+            response.batch_item_failures.iter().map(|f| f.item_identifier.as_str()).collect();
+        assert_eq!(failed, ["0", "2"]);
+        assert_eq!(seen, 3);
+    }
+}

@@ -1,0 +1,13 @@
+//! What every function shares: the jobs that travel between them, queues, partial batches, the rules of a tenant,
+//! and what only Lambda needs.
+//!
+//! Invariant: a function is `handle(deps, event, now)`. Everything from outside, the moment included, comes in as an
+//! argument, so tests, the local stack and Lambda run the same code.
+
+pub mod batch;
+pub mod decision_log;
+pub mod job;
+#[cfg(feature = "aws")]
+pub mod lambda;
+pub mod queue;
+pub mod rules;

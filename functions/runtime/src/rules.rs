@@ -1,0 +1,156 @@
+//! The rules of a tenant: settings, policy and contact rules, read from the store and kept while they are current.
+//!
+//! Invariant: a policy is compiled once per version; a tenant whose settings or policy cannot be read sends nothing.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use domain::channel::Channel;
+use domain::customer::Customer;
+use domain::ids::{PolicyId, TenantId};
+use domain::jurisdiction::{BuiltInError, Jurisdiction};
+use domain::planner::Rules;
+use domain::policy::{Policy, PolicyError};
+use domain::tenant::Tenant;
+use store::{Scope, Store, StoreError, SuppressionKey};
+
+/// Why a tenant's rules cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no such tenant, or no such policy.
+    #[error("{what} {id} was not found; expected it in the table ops")]
+    Missing {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// The contact rules of a customer's country.
+    #[error(transparent)]
+    Profile(#[from] BuiltInError),
+    /// The settings cannot be read.
+    #[error("the settings of tenant {tenant} cannot be read: {problem}")]
+    Settings {
+        /// The tenant.
+        tenant: TenantId,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The policy cannot be followed.
+    #[error("policy {id} version {version}: {error}")]
+    Policy {
+        /// The policy.
+        id: PolicyId,
+        /// Its version.
+        version: u32,
+        /// What is wrong.
+        error: PolicyError,
+    },
+}
+
+/// Everything that decisions for a tenant are made by.
+#[derive(Debug, Clone)]
+pub struct TenantRules {
+    /// The settings.
+    pub tenant: Arc<Tenant>,
+    /// The active policy.
+    pub policy: Arc<Policy>,
+    jurisdiction: &'static Jurisdiction,
+}
+
+impl TenantRules {
+    /// The tenant and its shards, as the store asks for them.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope::new(self.tenant.id.clone(), self.tenant.shards)
+    }
+
+    /// The rules for one customer: those of its own country, else the tenant's.
+    ///
+    /// # Errors
+    /// [`RulesError::Profile`] when a compiled-in profile cannot be read.
+    pub fn for_customer(&self, customer: &Customer) -> Result<Rules<'_>, RulesError> {
+        let jurisdiction = match customer.country {
+            Some(country) if country != self.tenant.country => Jurisdiction::for_country(country)?,
+            Some(_) | None => self.jurisdiction,
+        };
+        Ok(Rules { tenant: &self.tenant.id, policy: &self.policy, jurisdiction })
+    }
+}
+
+type PolicyKey = (TenantId, PolicyId, u32);
+
+/// Compiled policies, kept while they are current.
+#[derive(Debug, Default)]
+pub struct RulesCache {
+    policies: Mutex<HashMap<PolicyKey, Arc<Policy>>>,
+}
+
+impl RulesCache {
+    /// The rules of a tenant as they stand now.
+    ///
+    /// # Errors
+    /// [`RulesError`] when the store does not answer, or holds no usable settings or policy.
+    pub async fn load(&self, store: &Store, tenant: &TenantId) -> Result<TenantRules, RulesError> {
+        let settings = tenant_settings(store, tenant).await?;
+        let unreadable = |problem: String| RulesError::Settings { tenant: tenant.clone(), problem };
+        let jurisdiction =
+            Jurisdiction::built_in(&settings.jurisdiction).map_err(|e| unreadable(e.to_string()))?;
+        let source = store.active_policy(tenant, &settings.policy).await?;
+        let source = source.ok_or_else(|| missing("policy", settings.policy.as_str()))?;
+        let key = (tenant.clone(), settings.policy.clone(), source.version);
+        let known = self.policies.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let policy = match known {
+            Some(policy) => policy,
+            None => {
+                let policy = Policy::parse(&source.source).map_err(|error| RulesError::Policy {
+                    id: key.1.clone(),
+                    version: key.2,
+                    error,
+                })?;
+                let policy = Arc::new(policy);
+                // Only the newest version of each tenant's policy is of use.
+                let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+                policies.retain(|k, _| k.0 != key.0 || k.1 != key.1);
+                policies.insert(key, Arc::clone(&policy));
+                policy
+            }
+        };
+        Ok(TenantRules { tenant: Arc::new(settings), policy, jurisdiction })
+    }
+}
+
+fn missing(what: &'static str, id: &str) -> RulesError {
+    RulesError::Missing { what, id: id.to_owned() }
+}
+
+/// The settings of a tenant.
+///
+/// # Errors
+/// [`RulesError`] when the store does not answer, or there is no such tenant.
+pub async fn tenant_settings(store: &Store, tenant: &TenantId) -> Result<Tenant, RulesError> {
+    let document = store.settings(tenant).await?.ok_or_else(|| missing("tenant", tenant.as_str()))?;
+    serde_json::from_str(&document.document)
+        .map_err(|e| RulesError::Settings { tenant: tenant.clone(), problem: e.to_string() })
+}
+
+/// The channels of a customer whose contact point must not be used.
+///
+/// # Errors
+/// [`StoreError`] when the store does not answer.
+pub async fn suppressed_channels(
+    store: &Store,
+    secret: &SuppressionKey,
+    tenant: &TenantId,
+    customer: &Customer,
+) -> Result<BTreeSet<Channel>, StoreError> {
+    let points: Vec<_> = customer.contact_points.iter().map(|p| (p.channel, &p.address)).collect();
+    if points.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let found = store.suppressed(tenant, secret, &points).await?;
+    Ok(found.into_iter().map(|(channel, _)| channel).collect())
+}

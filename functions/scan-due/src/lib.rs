@@ -1,0 +1,131 @@
+//! Starts the daily work of a tenant: one plan job per shard, and the touches whose moment has come.
+//!
+//! Invariant: starting twice does no harm. A shard that is planned twice gives the same touches, and a touch that is
+//! dispatched twice is claimed once.
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use domain::ids::TenantId;
+use runtime::job::{DueEvent, JOB_VERSION, ShardJob, TouchJob};
+use runtime::queue::{Queue, QueueError};
+use runtime::rules::{RulesCache, RulesError};
+use serde::Serialize;
+use store::{Store, StoreError};
+
+/// How many days back the wave index is searched for touches that were left behind.
+pub const WAVE_DAYS_BACK: u64 = 7;
+/// How many waiting touches are read from the index at once.
+pub const WAVE_PAGE: u32 = 500;
+/// The most pages of one shard and day that one call dispatches; the next call takes the rest.
+pub const WAVE_PAGES_MAX: usize = 200;
+
+/// What the function works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The facts.
+    pub store: Store,
+    /// Compiled policies.
+    pub rules: RulesCache,
+    /// Where plan jobs go.
+    pub plan: Queue,
+    /// Where email touches go.
+    pub email: Queue,
+    /// Where SMS touches go.
+    pub sms: Queue,
+}
+
+/// What was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Started {
+    /// The tenant-local date of the work.
+    pub as_of: NaiveDate,
+    /// How many shards were handed to the planner.
+    pub shards: u16,
+    /// How many waiting touches were dispatched.
+    pub touches: usize,
+}
+
+/// Why the work could not be started. All of it can be started again.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The tenant's rules.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+/// Starts the work that an event asks for.
+///
+/// # Errors
+/// [`ScanError`] when the tenant is unknown, or the store or a queue does not answer.
+pub async fn handle(deps: &Deps, event: DueEvent, now: DateTime<Utc>) -> Result<Started, ScanError> {
+    match event {
+        DueEvent::Scan { tenant } => scan(deps, &tenant, now).await,
+        DueEvent::Wave { tenant } => dispatch(deps, &tenant, now).await,
+    }
+}
+
+async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
+    let rules = deps.rules.load(&deps.store, tenant).await?;
+    let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
+    let jobs: Vec<ShardJob> = (0..rules.tenant.shards)
+        .map(|shard| ShardJob { v: JOB_VERSION, tenant: tenant.clone(), shard, as_of })
+        .collect();
+    deps.plan.send(&jobs).await?;
+    tracing::info!(%tenant, %as_of, shards = jobs.len(), "scan started");
+    Ok(Started { as_of, shards: rules.tenant.shards, touches: 0 })
+}
+
+/// Hands the waiting touches whose moment has come to their channels.
+async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
+    let rules = deps.rules.load(&deps.store, tenant).await?;
+    let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
+    let mut touches = 0;
+    for back in (0..=WAVE_DAYS_BACK).rev() {
+        let Some(day) = now.date_naive().checked_sub_days(Days::new(back)) else { continue };
+        for shard in 0..rules.tenant.shards {
+            touches += dispatch_shard(deps, tenant, shard, day, now).await?;
+        }
+    }
+    tracing::info!(%tenant, %as_of, touches, "wave dispatched");
+    Ok(Started { as_of, shards: 0, touches })
+}
+
+async fn dispatch_shard(
+    deps: &Deps,
+    tenant: &TenantId,
+    shard: u16,
+    day: NaiveDate,
+    now: DateTime<Utc>,
+) -> Result<usize, ScanError> {
+    let mut touches = 0;
+    let mut cursor = None;
+    for _ in 0..WAVE_PAGES_MAX {
+        let page = deps.store.due_waves(tenant, shard, day, now, cursor, WAVE_PAGE).await?;
+        touches += page.items.len();
+        let (email, sms): (Vec<TouchJob>, Vec<TouchJob>) = page
+            .items
+            .into_iter()
+            .map(|waiting| TouchJob {
+                v: JOB_VERSION,
+                tenant: tenant.clone(),
+                customer: waiting.touch.customer,
+                touch: waiting.touch.id,
+                on: waiting.touch.on,
+                channel: waiting.channel,
+                waited: true,
+            })
+            .partition(|job| job.channel == domain::channel::Channel::Email);
+        deps.email.send(&email).await?;
+        deps.sms.send(&sms).await?;
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(touches)
+}

@@ -1,0 +1,9 @@
+//! Delivers email touches by SES.
+//!
+//! Invariant: everything that keeps a message from going out twice, or unlawfully, is in `delivery`; this crate names the
+//! channel.
+
+pub use delivery::{Deps, handle};
+
+/// The channel of this function.
+pub const CHANNEL: domain::channel::Channel = domain::channel::Channel::Email;

@@ -1,0 +1,30 @@
+//! The Lambda function `send-email`.
+
+use channels::{Sender, SesSender};
+use domain::channel::Channel;
+use runtime::decision_log::DecisionLog;
+use runtime::lambda::{aws_config, queue, serve, setting, start_log, store, suppression_key};
+use runtime::rules::RulesCache;
+use send_email::{Deps, handle};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    start_log();
+    let config = aws_config().await;
+    let deps = Deps {
+        store: store(&config)?,
+        rules: RulesCache::default(),
+        sender: Sender::Ses(SesSender::new(
+            &config,
+            setting("SES_FROM")?,
+            setting("SES_CONFIGURATION_SET").ok(),
+        )),
+        channel: Channel::Email,
+        email: queue(&config, "EMAIL_QUEUE_URL")?,
+        sms: queue(&config, "SMS_QUEUE_URL")?,
+        suppression: suppression_key()?,
+        decisions: DecisionLog::Off,
+    };
+    let deps = &deps;
+    serve(async move |event, now| Ok(handle(deps, event, now).await)).await
+}

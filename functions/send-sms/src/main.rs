@@ -1,0 +1,26 @@
+//! The Lambda function `send-sms`.
+
+use channels::{Sender, SnsSender};
+use domain::channel::Channel;
+use runtime::decision_log::DecisionLog;
+use runtime::lambda::{aws_config, queue, serve, setting, start_log, store, suppression_key};
+use runtime::rules::RulesCache;
+use send_sms::{Deps, handle};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    start_log();
+    let config = aws_config().await;
+    let deps = Deps {
+        store: store(&config)?,
+        rules: RulesCache::default(),
+        sender: Sender::Sns(SnsSender::new(&config, setting("SMS_SENDER_ID").ok())),
+        channel: Channel::Sms,
+        email: queue(&config, "EMAIL_QUEUE_URL")?,
+        sms: queue(&config, "SMS_QUEUE_URL")?,
+        suppression: suppression_key()?,
+        decisions: DecisionLog::Off,
+    };
+    let deps = &deps;
+    serve(async move |event, now| Ok(handle(deps, event, now).await)).await
+}

@@ -1,0 +1,223 @@
+//! `cargo puntual import`: a lender's file into the local database, or only a look at what is in it.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use chrono::NaiveDate;
+use clap::Args;
+use domain::csv_text::neutralise_csv;
+use domain::import::mapping::Mapping;
+use domain::import::record::Record;
+use domain::import::row_error::RowError;
+use domain::tenant::Tenant;
+use import_accounts::import::{ImportJob, import_file};
+use import_accounts::{ReadOptions, RowOutcome, read_records};
+use store::{Scope, Store};
+
+use crate::ledger::{self, Source};
+use crate::{clock, demo, progress};
+
+/// The exit code of an import that refused rows.
+const SOME_ROWS_BAD: u8 = 2;
+
+/// Imports a lender's file, or only checks it.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// The file: CSV or XLSX.
+    #[arg(long)]
+    file: PathBuf,
+    /// The mapping that says what its columns are.
+    #[arg(long)]
+    mapping: PathBuf,
+    /// Lists what would be imported, and every bad row, and changes nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Moves every date of the file by so many days.
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    shift_days: i64,
+    /// The folder of the database.
+    #[arg(long, default_value = "puntual-demo")]
+    out: PathBuf,
+    /// The number of the source; a file with a lower one never overwrites a later one. The present second, where it is
+    /// not said.
+    #[arg(long)]
+    sequence: Option<u64>,
+    /// The day whose truth the file tells; today where it is not said.
+    #[arg(long)]
+    as_of: Option<NaiveDate>,
+    /// Prints the figures as one JSON object, bad rows included.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn import(arguments: ImportArguments) -> anyhow::Result<ExitCode> {
+    let mapping = ledger::mapping(&arguments.mapping)?;
+    if arguments.dry_run { dry_run(&arguments, &mapping) } else { store_file(&arguments, mapping).await }
+}
+
+/// What a file holds, for a person or a program.
+#[derive(Debug, Default, serde::Serialize)]
+struct Listing {
+    rows: u64,
+    records: u64,
+    bad: u64,
+    repeated: u64,
+    blank: u64,
+    customers: usize,
+    bad_rows: Vec<RowError>,
+}
+
+fn dry_run(arguments: &ImportArguments, mapping: &Mapping) -> anyhow::Result<ExitCode> {
+    let source = Source::open(&arguments.file)?;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut listing = Listing::default();
+    let mut customers = std::collections::HashSet::new();
+    if !arguments.json {
+        writeln!(
+            out,
+            "line,kind,customer,obligation,due_on,amount_minor,currency,known_on,closed_on,disputed_from"
+        )?;
+    }
+    let options = ReadOptions { shift_days: arguments.shift_days };
+    let json = arguments.json;
+    let summary = read_records(source.file, mapping, options, &mut |outcome| {
+        match outcome {
+            RowOutcome::Record(record) => {
+                customers.insert(customer_hash(&record));
+                if !json {
+                    writeln!(out, "{}", record_line(&record))?;
+                }
+            }
+            RowOutcome::Bad(errors) => listing.bad_rows.extend(errors),
+        }
+        Ok(())
+    });
+    out.flush()?;
+    drop(out);
+    let summary = summary.with_context(|| format!("{}", arguments.file.display()))?;
+    listing.customers = customers.len();
+    (listing.rows, listing.records) = (summary.rows, summary.records);
+    (listing.bad, listing.repeated, listing.blank) = (summary.bad, summary.repeated, summary.blank);
+    print_listing(&listing, arguments.json)
+}
+
+/// Enough of a customer to count it.
+fn customer_hash(record: &Record) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    match record {
+        Record::Account(row) => row.customer.id.hash(&mut hasher),
+        Record::Payment(row) => row.customer.hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+fn record_line(record: &Record) -> String {
+    let day = |on: Option<NaiveDate>| on.map_or(String::new(), |on| on.to_string());
+    let cells = match record {
+        Record::Account(row) => [
+            row.line.to_string(),
+            "obligation".to_owned(),
+            row.customer.id.to_string(),
+            row.obligation.id.to_string(),
+            row.obligation.due_on.to_string(),
+            row.obligation.amount.amount_minor.to_string(),
+            row.obligation.amount.currency.to_string(),
+            day(row.known_on),
+            day(row.closed_on),
+            day(row.dispute.as_ref().map(|d| d.from_on)),
+        ],
+        Record::Payment(row) => [
+            row.line.to_string(),
+            "payment".to_owned(),
+            row.customer.to_string(),
+            row.obligation.to_string(),
+            String::new(),
+            row.amount_minor.to_string(),
+            String::new(),
+            String::new(),
+            row.paid_on.to_string(),
+            String::new(),
+        ],
+    };
+    csv_line(&cells)
+}
+
+/// A line of CSV that no spreadsheet takes for a formula.
+fn csv_line(cells: &[String]) -> String {
+    let mut writer =
+        csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
+    // Writing to memory does not fail, and a line of text is UTF-8 again.
+    let written = writer.write_record(cells.iter().map(|c| neutralise_csv(c).into_owned()));
+    let bytes = written.ok().and_then(|()| writer.into_inner().ok()).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim_end().to_owned()
+}
+
+async fn store_file(
+    arguments: &ImportArguments,
+    mapping: std::sync::Arc<Mapping>,
+) -> anyhow::Result<ExitCode> {
+    let out = &arguments.out;
+    std::fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
+    let tenant: Tenant = toml::from_str(demo::TENANT).context("the demo's tenant")?;
+    let store = Store::file(&out.join("puntual.sqlite"))?;
+    store.create_tables().await?;
+    let now = clock::now();
+    let source = Source::open(&arguments.file)?;
+    let job = ImportJob {
+        scope: Scope::new(tenant.id.clone(), tenant.shards),
+        sequence: arguments.sequence.unwrap_or_else(|| u64::try_from(now.timestamp()).unwrap_or_default()),
+        as_of: arguments.as_of.unwrap_or_else(|| now.with_timezone(&tenant.time_zone).date_naive()),
+        sha256: source.sha256.clone(),
+        options: ReadOptions { shift_days: arguments.shift_days },
+    };
+    let bar = progress::spinner("importing", arguments.json);
+    let mut listing = Listing::default();
+    let imported = import_file(
+        &store,
+        &job,
+        mapping,
+        source.file,
+        |error| listing.bad_rows.push(error.clone()),
+        |rows| bar.inc(rows),
+    )
+    .await;
+    bar.finish_and_clear();
+    let report = imported.with_context(|| format!("{}", arguments.file.display()))?;
+    if report.already_imported {
+        eprintln!("this file was imported before; nothing changed");
+    }
+    listing.rows = report.rows;
+    listing.records = report.rows - report.bad - report.repeated;
+    (listing.bad, listing.repeated) = (report.bad, report.repeated);
+    listing.customers = usize::try_from(report.counts.customers_new).unwrap_or(usize::MAX);
+    print_listing(&listing, arguments.json)
+}
+
+#[expect(clippy::print_stdout, reason = "the listing is what the command is for")]
+fn print_listing(listing: &Listing, json: bool) -> anyhow::Result<ExitCode> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(listing)?);
+    } else {
+        for bad in &listing.bad_rows {
+            let column = bad.column.as_ref().map_or(String::new(), |c| format!(", column {c:?}"));
+            eprintln!(
+                "line {}{column}: {} [{}]; expected {}",
+                bad.line,
+                bad.problem,
+                bad.code.as_str(),
+                bad.expected
+            );
+        }
+        let Listing { rows, records, bad, repeated, blank, customers, .. } = listing;
+        eprintln!(
+            "{rows} rows: {records} good of {customers} customers, {bad} bad, {repeated} repeated, {blank} blank"
+        );
+    }
+    if listing.rows == 0 && listing.bad_rows.is_empty() && listing.records == 0 {
+        bail!("the file has a header and no rows");
+    }
+    Ok(if listing.bad == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_ROWS_BAD) })
+}

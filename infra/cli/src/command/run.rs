@@ -1,0 +1,168 @@
+//! `cargo puntual run`: the main job once, on a made-up portfolio: import, scan, send, report.
+//!
+//! The day's work is done as the daily schedule would do it: at the tenant's own scan hour of today, so that the result
+//! does not depend on the hour at which somebody tries it. `--at` sets another moment.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use channels::Outbox;
+use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use clap::Args;
+use domain::import::mapping::Mapping;
+use domain::import::row_error::RowError;
+use domain::tenant::Tenant;
+use import_accounts::ReadOptions;
+use import_accounts::import::{ImportJob, import_file};
+use serde::Serialize;
+use store::Scope;
+
+use crate::clock;
+use crate::decisions::day_lines;
+use crate::demo;
+use crate::ledger::Source;
+use crate::progress;
+use crate::replay::{Tail, instant};
+use crate::report::{Totals, UnitRates};
+use crate::stack::LocalStack;
+
+/// Makes a demo portfolio, imports it, scans for today, and sends to an outbox on this machine.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// How many customers the portfolio has.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(demo::CUSTOMERS_MAX)))]
+    size: u32,
+    /// What the portfolio is drawn from; the same seed gives the same portfolio.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// The folder for the portfolio, the database and the messages.
+    #[arg(long, default_value = "puntual-demo")]
+    out: PathBuf,
+    /// The moment of the work, such as 2026-11-23T08:00:00-05:00; today's scan hour where it is not said.
+    #[arg(long)]
+    at: Option<DateTime<FixedOffset>>,
+    /// Prints the figures as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a run prints with `--json`.
+#[derive(Debug, Serialize)]
+struct Printed<'a> {
+    at: DateTime<FixedOffset>,
+    #[serde(flatten)]
+    totals: &'a Totals,
+    unit_rates: UnitRates,
+    folder: &'a Path,
+    seconds: f64,
+}
+
+pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
+    let started = clock::stopwatch();
+    let out = &arguments.out;
+    fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
+    let tenant: Tenant = toml::from_str(demo::TENANT).context("the demo's tenant")?;
+    let at = moment(&arguments, &tenant)?;
+    let today = at.with_timezone(&tenant.time_zone).date_naive();
+    let portfolio = portfolio(&arguments, today)?;
+
+    let messages_file = out.join("messages.jsonl");
+    let outbox = Outbox::file(&messages_file)?;
+    let stack = LocalStack::open(&out.join("puntual.sqlite"), outbox, &tenant, demo::POLICY).await?;
+    let mut messages = Tail::at_end(&messages_file)?;
+    let mut totals = Totals { days: 1, ..Totals::default() };
+    import_portfolio(&arguments, &stack, &tenant, &portfolio, today, &mut totals).await?;
+
+    let bar = progress::bar(u64::from(tenant.shards), "sending", arguments.json);
+    stack.wave(at, &|| bar.inc(0)).await?;
+    stack.scan(at, &|| bar.tick()).await?;
+    bar.finish_and_clear();
+    let lines = day_lines(stack.take_decisions());
+    let mut decisions = String::new();
+    for line in &lines {
+        totals.add_decision(line);
+        decisions.push_str(&serde_json::to_string(line)?);
+        decisions.push('\n');
+    }
+    fs::write(out.join(format!("decisions-{today}.jsonl")), decisions)?;
+    messages.read_new(|line| totals.add_message(line))?;
+    totals.take_capacity(&stack.store);
+    print(&arguments, &tenant, at, &totals, started.elapsed().as_secs_f64())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn import_portfolio(
+    arguments: &RunArguments,
+    stack: &LocalStack,
+    tenant: &Tenant,
+    portfolio: &Path,
+    today: NaiveDate,
+    totals: &mut Totals,
+) -> anyhow::Result<()> {
+    let mapping = Arc::new(Mapping::parse(demo::MAPPING).context("the demo's mapping")?);
+    let source = Source::open(portfolio)?;
+    let job = ImportJob {
+        scope: Scope::new(tenant.id.clone(), tenant.shards),
+        sequence: u64::try_from((today - NaiveDate::MIN).num_days()).unwrap_or_default(),
+        as_of: today,
+        sha256: source.sha256,
+        options: ReadOptions::default(),
+    };
+    let bar = progress::spinner("importing", arguments.json);
+    let mut bad = Vec::new();
+    let on_bad = |error: &RowError| bad.push(error.to_string());
+    let report = import_file(&stack.store, &job, mapping, source.file, on_bad, |rows| bar.inc(rows)).await?;
+    bar.finish_and_clear();
+    if let Some(first) = bad.first() {
+        bail!("the demo portfolio has {} bad rows, first: {first}", bad.len());
+    }
+    totals.customers = report.counts.customers_new;
+    totals.obligations = report.counts.obligations_new;
+    Ok(())
+}
+
+fn moment(arguments: &RunArguments, tenant: &Tenant) -> anyhow::Result<DateTime<Utc>> {
+    match arguments.at {
+        Some(at) => Ok(at.with_timezone(&Utc)),
+        None => {
+            let today = clock::now().with_timezone(&tenant.time_zone).date_naive();
+            instant(tenant.time_zone, today, tenant.scan_at)
+        }
+    }
+}
+
+/// The portfolio of the folder; made on the first run, and kept, so that later days see the same customers.
+fn portfolio(arguments: &RunArguments, today: NaiveDate) -> anyhow::Result<PathBuf> {
+    let name = format!("portfolio-{}-{}.csv", arguments.size, arguments.seed);
+    let path = arguments.out.join(name);
+    if !path.exists() {
+        let bytes = demo::portfolio(arguments.size, arguments.seed, today)?;
+        fs::write(&path, &bytes).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(path)
+}
+
+#[expect(clippy::print_stdout, reason = "the report is what the command is for")]
+fn print(
+    arguments: &RunArguments,
+    tenant: &Tenant,
+    at: DateTime<Utc>,
+    totals: &Totals,
+    seconds: f64,
+) -> anyhow::Result<()> {
+    let at = runtime::decision_log::local(at, tenant.time_zone);
+    if arguments.json {
+        let folder = arguments.out.as_path();
+        let printed = Printed { at, totals, unit_rates: totals.unit_rates(), folder, seconds };
+        println!("{}", serde_json::to_string_pretty(&printed)?);
+        return Ok(());
+    }
+    println!("Puntual · {} · {}", tenant.lender.name, at.format("%A %Y-%m-%d %H:%M %:z"));
+    print!("{totals}");
+    println!("Messages    {}", arguments.out.join("messages.jsonl").display());
+    println!("Verdicts    {}", arguments.out.join(format!("decisions-{}.jsonl", at.date_naive())).display());
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! `cargo puntual test`: every check that a change must pass, in the order in which they fail fastest.
+//!
+//! Invariant: what a check needs is installed here and said so; nothing depends on what somebody installed by hand.
+//! This is the one place that knows how the standard library for the browser is had.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+/// Debian's packages for the browser build where rustup may not download.
+const DEBIAN_PACKAGES: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "lld-22"];
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+/// Runs every check.
+#[derive(Debug, Args)]
+pub(crate) struct TestArguments {
+    /// Leaves the build for the browser out.
+    #[arg(long)]
+    skip_wasm: bool,
+}
+
+pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
+    let root = workspace_root()?;
+    step("format", cargo(&root).args(["fmt", "--all", "--check"]))?;
+    step(
+        "lints",
+        cargo(&root).args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    )?;
+    step("tests", cargo(&root).args(["test", "--workspace", "--all-features", "--no-fail-fast"]))?;
+    if !arguments.skip_wasm {
+        browser_build(&root)?;
+    }
+    if installed("cargo-deny") {
+        step("licences and sources", cargo(&root).args(["deny", "check"]))?;
+    } else {
+        eprintln!("== licences and sources: left out, cargo-deny is not installed");
+    }
+    eprintln!("== every check passed");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The folder of the workspace that this binary was built from.
+pub(crate) fn workspace_root() -> anyhow::Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.canonicalize().context("the workspace is not where this binary was built; expected a checkout")
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    // The toolchain of the workspace is chosen anew: what `cargo run` passed on would override the file.
+    command.current_dir(root).env_remove("RUSTUP_TOOLCHAIN");
+    command
+}
+
+fn step(what: &str, command: &mut Command) -> anyhow::Result<()> {
+    eprintln!("== {what}");
+    let status =
+        command.stdin(Stdio::null()).status().with_context(|| format!("{what} could not be started"))?;
+    if !status.success() {
+        bail!("{what} failed");
+    }
+    Ok(())
+}
+
+fn installed(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    found.is_ok_and(|status| status.success())
+}
+
+/// Builds the domain for the browser, with rustup's standard library where rustup may download, else with Debian's.
+fn browser_build(root: &Path) -> anyhow::Result<()> {
+    let build = ["build", "--package", "domain", "--target", WASM_TARGET];
+    if rustup_has_wasm(root) || rustup_adds_wasm(root) {
+        return step("build for the browser", cargo(root).args(build));
+    }
+    install_debian_toolchain()?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut first = std::ffi::OsString::from("/usr/bin:");
+    first.push(path);
+    step(
+        "build for the browser, with Debian's compiler",
+        Command::new("/usr/bin/cargo")
+            .current_dir(root)
+            .args(build)
+            .args(["--target-dir", "target/debian"])
+            .env("PATH", first)
+            .env("RUSTC", "/usr/bin/rustc")
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort"),
+    )
+}
+
+fn rustup_has_wasm(root: &Path) -> bool {
+    let listed = Command::new("rustup").current_dir(root).args(["target", "list", "--installed"]).output();
+    listed
+        .is_ok_and(|out| String::from_utf8_lossy(&out.stdout).lines().any(|line| line.trim() == WASM_TARGET))
+}
+
+fn rustup_adds_wasm(root: &Path) -> bool {
+    if std::env::var_os("RUSTUP_AUTO_INSTALL").is_some_and(|v| v == "0") {
+        return false;
+    }
+    eprintln!("== installing the standard library for {WASM_TARGET} with rustup");
+    let mut command = Command::new("rustup");
+    command.current_dir(root).args(["target", "add", WASM_TARGET]);
+    command.stdin(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn install_debian_toolchain() -> anyhow::Result<()> {
+    if Path::new("/usr/bin/cargo").exists() && Path::new("/usr/bin/rustc").exists() && debian_has_sources() {
+        return Ok(());
+    }
+    eprintln!("== installing Debian's packages {}", DEBIAN_PACKAGES.join(" "));
+    step("package lists", Command::new("apt-get").args(["update", "-qq"]))?;
+    step(
+        "packages",
+        Command::new("apt-get")
+            .args(["install", "-y", "-qq", "--no-install-recommends"])
+            .args(DEBIAN_PACKAGES)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
+
+fn debian_has_sources() -> bool {
+    let mut asked = Command::new("dpkg");
+    asked.args(["-s", "rust-web-src"]).stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().is_ok_and(|status| status.success())
+}

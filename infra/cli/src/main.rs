@@ -1,0 +1,75 @@
+//! `puntual`: the local stack, one-shot runs, replays and checks.
+//!
+//! Invariant: this is the one place that reads the clock, the arguments and the disk; everything below gets values.
+
+mod clock;
+mod command;
+mod decisions;
+mod demo;
+mod ledger;
+mod progress;
+mod replay;
+mod report;
+mod stack;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Lawful payment reminders, on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "cargo puntual", bin_name = "cargo puntual", version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes a demo portfolio, imports it, scans for today, and sends to an outbox on this machine.
+    Run(command::run::RunArguments),
+    /// Replays real history day by day under a virtual clock.
+    Replay(command::replay::ReplayArguments),
+    /// Imports a lender's file, or only checks it.
+    Import(command::import::ImportArguments),
+    /// Runs every check: format, lints, tests, the build for the browser.
+    Test(command::test::TestArguments),
+    /// Runs the benchmarks.
+    Bench(command::bench::BenchArguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log();
+    let done = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(carry_out(arguments.command)));
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(arguments) => command::run::run(arguments).await,
+        Command::Replay(arguments) => command::replay::replay(arguments).await,
+        Command::Import(arguments) => command::import::import(arguments).await,
+        Command::Test(arguments) => command::test::test(&arguments),
+        Command::Bench(arguments) => command::bench::bench(&arguments),
+    }
+}
+
+/// Warnings go to standard error; `PUNTUAL_LOG` asks for more.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
+        .with_env_var("PUNTUAL_LOG")
+        .from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,6 @@
+//! What holds across crates: the shape of the repository, and the main job end to end.
+
+mod command_line;
+mod delivery_races;
+mod replay;
+mod tidy;
