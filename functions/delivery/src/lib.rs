@@ -239,7 +239,8 @@ async fn call_provider(
         message: &message,
         at: local(now, zone),
     };
-    deps.sender.send(&outgoing).await
+    // The future of an SDK call is large and deep; on the heap it burdens neither the stack nor the compiler.
+    Box::pin(deps.sender.send(&outgoing)).await
 }
 
 /// Nothing goes out now: the touch moves to its next lawful moment, or ends with the reason.

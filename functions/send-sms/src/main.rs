@@ -1,5 +1,8 @@
 //! The Lambda function `send-sms`.
 
+// The future of an SDK call is deep, and its layout is computed for the whole of main.
+#![recursion_limit = "256"]
+
 use channels::{Sender, SnsSender};
 use domain::channel::Channel;
 use runtime::decision_log::DecisionLog;
