@@ -18,7 +18,7 @@ struct File {
 }
 
 fn defaults() -> TemplateSet {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/demo/templates.toml");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/demo/policy.toml");
     let text = std::fs::read_to_string(path).unwrap();
     let file: File = toml::from_str(&text).unwrap();
     TemplateSet::compile(file.templates).unwrap_or_else(|errors| panic!("{errors:#?}"))
