@@ -247,7 +247,7 @@ fn told(message: &OutboxMessage) -> String {
 }
 
 /// What every obligation of a [`Borrower`] amounts to, in minor units.
-pub(crate) const AMOUNT_MINOR: i64 = 150_000_00;
+pub(crate) const AMOUNT_MINOR: i64 = 15_000_000;
 
 /// A customer in the making. Without more, it can be reached by email and nothing is known about its country.
 #[derive(Debug, Clone)]
