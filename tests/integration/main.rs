@@ -2,5 +2,6 @@
 
 mod command_line;
 mod delivery_races;
+mod fixture;
 mod replay;
 mod tidy;

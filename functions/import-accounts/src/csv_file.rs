@@ -51,7 +51,11 @@ pub(crate) fn read(
     loop {
         match rows.next()? {
             Framed::End => return Ok(intake.summary),
-            Framed::Broken { line, break_kind } => intake.bad(vec![break_kind.error(line)])?,
+            Framed::Broken { line, break_kind } => {
+                let column = break_kind.field().and_then(|field| intake.parser.column(field));
+                let column = column.map(str::to_owned);
+                intake.bad(vec![RowError { column, ..break_kind.error(line) }])?;
+            }
             // Several lines with the wrong number of fields are held together by a stray quote.
             Framed::Row { line, is_one_line: false } if rows.fields != columns => {
                 rows.go_back_to_second_line(line)?;
@@ -59,14 +63,11 @@ pub(crate) fn read(
             }
             Framed::Row { line, .. } => match rows.cells() {
                 Cells::Blank => intake.blank()?,
-                Cells::Nul => {
+                Cells::Nul { field } => {
+                    let column = intake.parser.column(field).map(str::to_owned);
                     let code = RowErrorCode::ControlCharacter;
-                    intake.bad(vec![RowError::of_row(
-                        line,
-                        code,
-                        "the row has NUL in it",
-                        "printable text",
-                    )])?;
+                    let error = RowError::of_row(line, code, "the field has NUL in it", "printable text");
+                    intake.bad(vec![RowError { column, ..error }])?;
                 }
                 Cells::Text(fields) => intake.row(line, &fields)?,
             },
@@ -91,7 +92,10 @@ enum Framed {
 #[derive(Clone, Copy)]
 enum Break {
     Quote,
-    TooLong,
+    /// With the field that the limit was reached in, counted from 0.
+    TooLong {
+        field: usize,
+    },
     TooManyColumns,
 }
 
@@ -99,8 +103,15 @@ impl Break {
     const fn problem(self) -> &'static str {
         match self {
             Self::Quote => "a quote is not closed, or text follows a closed one",
-            Self::TooLong => "the row is too long",
+            Self::TooLong { .. } => "the row is too long",
             Self::TooManyColumns => "the row has too many fields",
+        }
+    }
+
+    const fn field(self) -> Option<usize> {
+        match self {
+            Self::TooLong { field } => Some(field),
+            Self::Quote | Self::TooManyColumns => None,
         }
     }
 
@@ -109,7 +120,7 @@ impl Break {
             Self::Quote => {
                 (RowErrorCode::BrokenQuote, "quotes around whole fields, doubled inside them".to_owned())
             }
-            Self::TooLong => (RowErrorCode::RowTooLong, format!("at most {ROW_BYTES_MAX} bytes")),
+            Self::TooLong { .. } => (RowErrorCode::RowTooLong, format!("at most {ROW_BYTES_MAX} bytes")),
             Self::TooManyColumns => (RowErrorCode::RaggedRow, format!("at most {COLUMNS_MAX} fields")),
         };
         RowError::of_row(line, code, self.problem(), expected)
@@ -131,7 +142,7 @@ struct CsvRows<R> {
 
 enum Cells<'a> {
     Blank,
-    Nul,
+    Nul { field: usize },
     Text(CsvFields<'a>),
 }
 
@@ -233,11 +244,13 @@ impl<R: Read> CsvRows<R> {
             fields += more_fields;
             match result {
                 ReadRecordResult::Record => break,
-                ReadRecordResult::InputEmpty if read >= ROW_BYTES_MAX => return Ok(Err(Break::TooLong)),
+                ReadRecordResult::InputEmpty if read >= ROW_BYTES_MAX => {
+                    return Ok(Err(Break::TooLong { field: fields }));
+                }
                 // At the end of the file an empty read makes the parser give what it has.
                 ReadRecordResult::InputEmpty if is_at_end => {}
                 ReadRecordResult::InputEmpty => is_at_end = !self.window.fill()?,
-                ReadRecordResult::OutputFull => return Ok(Err(Break::TooLong)),
+                ReadRecordResult::OutputFull => return Ok(Err(Break::TooLong { field: fields })),
                 ReadRecordResult::OutputEndsFull => return Ok(Err(Break::TooManyColumns)),
                 ReadRecordResult::End => break,
             }
@@ -267,8 +280,8 @@ impl<R: Read> CsvRows<R> {
         let written = ends.last().copied().unwrap_or(0);
         // Cut at ASCII signs only, so what was UTF-8 in the window still is.
         let text = std::str::from_utf8(&self.out[..written]).unwrap_or("\0");
-        if text.contains('\0') {
-            return Cells::Nul;
+        if let Some(at) = text.find('\0') {
+            return Cells::Nul { field: ends.iter().take_while(|end| **end <= at).count() };
         }
         if text.trim().is_empty() { Cells::Blank } else { Cells::Text(CsvFields { text, ends }) }
     }

@@ -190,7 +190,10 @@ impl<'a> RowIntake<'a> {
             Err(errors) => return self.bad(errors),
         };
         match self.repeats.note(&record) {
-            Seen::Conflicting(error) => return self.bad(vec![error]),
+            Seen::Conflicting(error) => {
+                let column = self.parser.id_column().map(str::to_owned);
+                return self.bad(vec![RowError { column, ..error }]);
+            }
             Seen::Repeated => {
                 self.count_row()?;
                 self.summary.repeated += 1;

@@ -84,6 +84,21 @@ impl RowParser {
         self.header.len()
     }
 
+    /// The name of a column, as the header has it.
+    #[must_use]
+    pub fn column(&self, index: usize) -> Option<&str> {
+        self.header.get(index).map(|name| &**name)
+    }
+
+    /// The name of the column with the id that tells a row from its repetition.
+    #[must_use]
+    pub fn id_column(&self) -> Option<&str> {
+        match &self.reader {
+            Reader::Accounts(reader) => self.column(reader.obligation),
+            Reader::Payments(reader) => self.column(reader.id),
+        }
+    }
+
     /// Reads one row. `line` is where it begins, counted from 1 with the header.
     ///
     /// # Errors

@@ -60,6 +60,8 @@ pub(crate) async fn import(arguments: ImportArguments) -> anyhow::Result<ExitCod
 /// What a file holds, for a person or a program.
 #[derive(Debug, Default, serde::Serialize)]
 struct Listing {
+    /// The same bytes were imported before: nothing was read, so the figures are those of no rows.
+    already_imported: bool,
     rows: u64,
     records: u64,
     bad: u64,
@@ -191,7 +193,11 @@ async fn store_file(
     let report = imported.with_context(|| format!("{}", arguments.file.display()))?;
     if report.already_imported {
         eprintln!("this file was imported before; nothing changed");
+        if !arguments.json {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
+    listing.already_imported = report.already_imported;
     listing.rows = report.rows;
     listing.records = report.rows - report.bad - report.repeated;
     (listing.bad, listing.repeated) = (report.bad, report.repeated);
@@ -219,7 +225,7 @@ fn print_listing(listing: &Listing, json: bool) -> anyhow::Result<ExitCode> {
             "{rows} rows: {records} good of {customers} customers, {bad} bad, {repeated} repeated, {blank} blank"
         );
     }
-    if listing.rows == 0 && listing.bad_rows.is_empty() && listing.records == 0 {
+    if listing.rows == 0 && !listing.already_imported {
         bail!("the file has a header and no rows");
     }
     Ok(if listing.bad == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_ROWS_BAD) })

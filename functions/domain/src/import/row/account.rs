@@ -38,7 +38,7 @@ pub(super) struct AccountReader {
     preferred_channel: Option<usize>,
     consent_columns: Vec<(Channel, usize)>,
     consent_on: Option<usize>,
-    obligation: usize,
+    pub(super) obligation: usize,
     account: Option<usize>,
     amount: usize,
     currency: Option<usize>,
