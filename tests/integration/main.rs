@@ -5,3 +5,4 @@ mod delivery_races;
 mod fixture;
 mod replay;
 mod tidy;
+mod vectors;

@@ -16,6 +16,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// The exit code of arguments that cannot be understood, as in sysexits.h.
+const WRONG_USAGE: u8 = 64;
+
 /// Lawful payment reminders, on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "cargo puntual", bin_name = "cargo puntual", version, about, arg_required_else_help = true)]
@@ -32,6 +35,12 @@ enum Command {
     Replay(command::replay::ReplayArguments),
     /// Imports a lender's file, or only checks it.
     Import(command::import::ImportArguments),
+    /// Says whether a contact may be made at a moment, by which article, and when it may next.
+    CheckContact(command::check_contact::CheckContactArguments),
+    /// Counts the parts of a text message.
+    Sms(command::sms::SmsArguments),
+    /// Reads a telephone number as an import would.
+    Phone(command::phone::PhoneArguments),
     /// Runs every check: format, lints, tests, the build for the browser.
     Test(command::test::TestArguments),
     /// Runs the benchmarks.
@@ -39,7 +48,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(problem) => return usage(&problem),
+    };
     start_log();
     let done = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -55,11 +67,24 @@ fn main() -> ExitCode {
     }
 }
 
+/// Help and version are answers; anything else is wrong usage, which has an exit code of its own, so that a script can
+/// tell it from a file with bad rows.
+fn usage(problem: &clap::Error) -> ExitCode {
+    if problem.print().is_err() || problem.use_stderr() {
+        ExitCode::from(WRONG_USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
 async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(arguments) => command::run::run(arguments).await,
         Command::Replay(arguments) => command::replay::replay(arguments).await,
         Command::Import(arguments) => command::import::import(arguments).await,
+        Command::CheckContact(arguments) => command::check_contact::check_contact(arguments),
+        Command::Sms(arguments) => command::sms::sms(arguments),
+        Command::Phone(arguments) => command::phone::phone(arguments),
         Command::Test(arguments) => command::test::test(&arguments),
         Command::Bench(arguments) => command::bench::bench(&arguments),
     }

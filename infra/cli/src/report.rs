@@ -88,17 +88,19 @@ impl Totals {
         self.verdicts.values().sum()
     }
 
-    /// Units per thousand obligations scanned, and per message: the figures that the cost of running hangs on.
+    /// Units per thousand obligations scanned, and per touch: the figures that the cost of running hangs on.
     pub(crate) fn unit_rates(&self) -> UnitRates {
         let of = |names: &[&str], pick: fn(&Units) -> f64| -> f64 {
             names.iter().filter_map(|n| self.capacity.get(*n)).map(pick).sum()
         };
         let scanned = self.all_verdicts().max(1) as f64 / 1_000.0;
         let messages = self.messages.max(1) as f64;
+        let plans = of(&["plan"], |u| u.requests as f64).max(1.0);
         UnitRates {
             scan_read_units_per_1000_obligations: of(&["scan"], |u| u.read_units) / scanned,
             facts_read_units_per_touch: of(&["facts", "suppressed"], |u| u.read_units) / messages,
-            write_units_per_touch: of(&["plan", "claim", "settle", "release"], |u| u.write_units) / messages,
+            write_units_per_touch: of(&["claim", "settle", "release"], |u| u.write_units) / messages,
+            write_units_per_wait: of(&["plan"], |u| u.write_units) / plans,
         }
     }
 }
@@ -110,8 +112,10 @@ pub(crate) struct UnitRates {
     pub(crate) scan_read_units_per_1000_obligations: f64,
     /// Customer partitions and suppressions, for those who may be due.
     pub(crate) facts_read_units_per_touch: f64,
-    /// From plan to sent.
+    /// From claim to sent.
     pub(crate) write_units_per_touch: f64,
+    /// What a touch costs more for waiting in the wave index until its moment.
+    pub(crate) write_units_per_wait: f64,
 }
 
 impl fmt::Display for Totals {
@@ -141,8 +145,10 @@ impl fmt::Display for Totals {
         let rates = self.unit_rates();
         writeln!(
             f,
-            "Capacity    {:.1} read units per 1,000 obligations scanned, {:.1} write units per touch",
-            rates.scan_read_units_per_1000_obligations, rates.write_units_per_touch
+            "Capacity    {:.1} read units per 1,000 obligations scanned; {:.1} write units per touch, {:.1} more where it waits",
+            rates.scan_read_units_per_1000_obligations,
+            rates.write_units_per_touch,
+            rates.write_units_per_wait
         )
     }
 }

@@ -26,6 +26,10 @@ const BATCH_SIZE: usize = 10;
 /// How often a job that failed is given again before the run stops with an error.
 const RECEIVES_MAX: usize = 5;
 
+/// What a database says that was made by another version of the product.
+const OTHER_PRODUCT: &str =
+    "the folder was made with other settings or another policy; expected the same, or an empty folder";
+
 /// The whole product in one process.
 #[derive(Debug)]
 pub(crate) struct LocalStack {
@@ -55,8 +59,8 @@ impl LocalStack {
         store.create_tables().await.context("the tables cannot be made")?;
         let parsed = Policy::parse(policy)?;
         let settings = SettingsDoc { version: 1, document: serde_json::to_string(tenant)? };
-        store.put_settings(&tenant.id, &settings).await.context("the tenant's settings")?;
-        store.put_policy(&tenant.id, &parsed.id, parsed.version, policy).await.context("the policy")?;
+        store.put_settings(&tenant.id, &settings).await.context(OTHER_PRODUCT)?;
+        store.put_policy(&tenant.id, &parsed.id, parsed.version, policy).await.context(OTHER_PRODUCT)?;
         store.activate_policy(&tenant.id, &parsed.id, parsed.version).await.context("the policy")?;
         Ok(Self::over(store, outbox, tenant.id.clone()))
     }

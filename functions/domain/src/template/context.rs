@@ -105,6 +105,10 @@ pub(super) const ROOT: &[(&str, Kind)] = &[
     ("days_late", Kind::Number),
     ("days_until_due", Kind::Number),
     ("count", Kind::Number),
+    ("overdue_count", Kind::Number),
+    ("overdue_amount", Kind::Text),
+    ("upcoming_count", Kind::Number),
+    ("upcoming_amount", Kind::Text),
     ("items", Kind::Items),
 ];
 
@@ -121,11 +125,10 @@ pub(super) const ITEM: &[(&str, Kind)] = &[
 ];
 
 impl MessageContext<'_> {
-    /// What is owed in each currency, in the order in which the items name them.
-    #[must_use]
-    pub fn totals(&self) -> Vec<Money> {
+    /// What some items owe in each currency, in the order in which they are named.
+    fn totals(&self, of: impl Fn(&MessageItem<'_>) -> bool) -> Vec<Money> {
         let mut totals: Vec<Money> = Vec::new();
-        for owed in self.items.iter().map(|item| item.outstanding) {
+        for owed in self.items.iter().filter(|item| of(item)).map(|item| item.outstanding) {
             match totals.iter_mut().find(|total| total.currency == owed.currency) {
                 Some(total) => total.amount_minor = total.amount_minor.saturating_add(owed.amount_minor),
                 None => totals.push(owed),
@@ -153,6 +156,8 @@ impl MessageContext<'_> {
             })
             .collect();
         let of_first = |name: &str| first.as_ref().and_then(|f| f.get_attr(name).ok()).unwrap_or_default();
+        // What is not late yet must never be called so.
+        let late = |item: &MessageItem<'_>| item.due_on < self.today;
         let values = vec![
             text(self.customer_name.reveal()),
             text(self.first_name),
@@ -161,13 +166,17 @@ impl MessageContext<'_> {
             text(self.lender.email),
             ways,
             text(opt_out),
-            Value::from(self.amount()),
+            Value::from(self.amount(|_| true)),
             of_first("due_on"),
             of_first("due_on_short"),
             of_first("dpd"),
             of_first("days_late"),
             of_first("days_until_due"),
             Value::from(self.items.len()),
+            Value::from(self.items.iter().filter(|item| late(item)).count()),
+            Value::from(self.amount(late)),
+            Value::from(self.items.iter().filter(|item| !late(item)).count()),
+            Value::from(self.amount(|item| !late(item))),
             Value::from(items),
         ];
         Record::value(ROOT, values)
@@ -187,13 +196,13 @@ impl MessageContext<'_> {
         ]
     }
 
-    /// The totals in words: `$ 150.000`, `S/ 1,250.50 y US$ 55.94`.
-    fn amount(&self) -> String {
+    /// The totals of some items in words: `$ 150.000`, `S/ 1,250.50 y US$ 55.94`; empty where there are none.
+    fn amount(&self, of: impl Fn(&MessageItem<'_>) -> bool) -> String {
         let and = match self.locale.language {
             Language::Es => " y ",
             Language::En => " and ",
         };
-        let written: Vec<String> = self.totals().iter().map(|total| total.format(&self.locale)).collect();
+        let written: Vec<String> = self.totals(of).iter().map(|total| total.format(&self.locale)).collect();
         match written.as_slice() {
             [one] => one.clone(),
             [most @ .., last] => format!("{}{and}{last}", most.join(", ")),

@@ -87,8 +87,10 @@ fn every_text_names_what_it_must() {
         for dpd in first..=last {
             for count in [1, 2, 20] {
                 let mail = render(&set, stage, Channel::Email, "CO", dpd, count);
+                // A stage after the due date speaks of what is late; the items are due on one day after the other.
+                let named = if first > 0 { count.min(dpd) } else { count };
                 let total =
-                    Money::new(12_000_000 * count, "COP".parse().unwrap()).format(&"es-CO".parse().unwrap());
+                    Money::new(12_000_000 * named, "COP".parse().unwrap()).format(&"es-CO".parse().unwrap());
                 let mut needed = vec![
                     "Crédito Andino",
                     "601 555 0100",
@@ -188,5 +190,33 @@ fn no_text_threatens_or_asks_for_reasons() {
                 assert!(!all.contains(word), "{stage}: {word}");
             }
         }
+    }
+}
+
+#[test]
+fn what_is_not_due_yet_is_never_called_late() {
+    let set = defaults();
+    for (stage, dpd, _) in STAGES.into_iter().filter(|(_, dpd, _)| *dpd > 0) {
+        // The last two of the items are due today and tomorrow.
+        let count = dpd + 2;
+        let mail = render(&set, stage, Channel::Email, "PE", dpd, count);
+        let sms = render(&set, stage, Channel::Sms, "PE", dpd, count).text;
+        let owed = |items: i64| {
+            Money::new(125_050 * items, "PEN".parse().unwrap()).format(&"es-PE".parse().unwrap())
+        };
+        let subject = mail.subject.unwrap();
+        for text in [&subject, &mail.text.split("Detalle").next().unwrap().to_owned(), &sms] {
+            assert!(!text.contains(&format!("{count} pagos")), "{stage}: {text}");
+            assert!(!text.contains(&owed(count)), "{stage}: {text}");
+        }
+        assert!(
+            mail.text.contains(&format!("{dpd} pagos")) && mail.text.contains(&owed(dpd)),
+            "{stage}: {}",
+            mail.text
+        );
+        assert!(
+            sms.contains(&owed(dpd)) && sms.contains(&format!("{} por vencer", owed(2))),
+            "{stage}: {sms}"
+        );
     }
 }

@@ -16,6 +16,8 @@
 //! | `due_on`, `due_on_short` | due date of the most overdue item: `28 de febrero de 2025`, `28/02/2025` |
 //! | `dpd`, `days_late`, `days_until_due` | of the most overdue item; the last two are never negative |
 //! | `count` | how many items |
+//! | `overdue_count`, `overdue_amount` | how many items are past their due date, and what they owe; 0 and empty where none is |
+//! | `upcoming_count`, `upcoming_amount` | the same of the items that are not past it |
 //! | `items` | most overdue first, never empty; each with `obligation`, `account` (may be empty), `amount`, `due_on`, `due_on_short`, `dpd`, `days_late`, `days_until_due` |
 //!
 //! `email.html` escapes every value; the other parts are plain text. A control character in a value becomes a

@@ -72,7 +72,7 @@ fn an_unknown_variable_is_named_with_its_place_and_the_choices() {
         error_of("uno\ndos {{ nombre }}"),
         "template t, sms.text, line 2: unknown variable `nombre`; available: customer_name, first_name, \
          lender_name, lender_phone, lender_email, ways_to_pay, opt_out, amount, due_on, due_on_short, dpd, \
-         days_late, days_until_due, count, items"
+         days_late, days_until_due, count, overdue_count, overdue_amount, upcoming_count, upcoming_amount, items"
     );
     let error =
         error_of("x{% for item in items %}{% if item.dpd > 999 %}{{ item.foo }}{% endif %}{% endfor %}");

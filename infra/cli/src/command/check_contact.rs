@@ -1,0 +1,205 @@
+//! `cargo puntual check-contact`: may this contact be made at this moment, and by which article.
+//!
+//! Invariant: what cannot be understood is an error that names its place, and never an allowed contact.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, FixedOffset, Utc};
+use chrono_tz::Tz;
+use clap::Args;
+use domain::channel::{Channel, Purpose};
+use domain::contact::Contact;
+use domain::contact_check::{ContactAnswer, ContactQuery};
+use domain::jurisdiction::Jurisdiction;
+use runtime::decision_log::local;
+use serde::Deserialize;
+
+/// The most earlier contacts that one question may name.
+const PRIOR_MAX: usize = 10_000;
+
+/// Says whether a contact may be made at a moment, by which article, and when it may next.
+#[derive(Debug, Args)]
+pub(crate) struct CheckContactArguments {
+    /// A CSV file of questions: id, jurisdiction, timezone, purpose, channel, at, prior; other columns are ignored.
+    #[arg(long, conflicts_with_all = ["jurisdiction", "purpose", "channel", "at", "prior", "time_zone"])]
+    vectors: Option<PathBuf>,
+    /// The profile, such as CO.
+    #[arg(long, required_unless_present = "vectors")]
+    jurisdiction: Option<String>,
+    /// What for: pre_due, overdue, transactional, requested or marketing.
+    #[arg(long, required_unless_present = "vectors")]
+    purpose: Option<String>,
+    /// How: email, sms, push, whatsapp or call.
+    #[arg(long, required_unless_present = "vectors")]
+    channel: Option<String>,
+    /// When, with its offset: 2026-07-13T10:00:00-05:00.
+    #[arg(long, required_unless_present = "vectors")]
+    at: Option<String>,
+    /// Earlier contacts, as JSON: [{"at":"…","channel":"sms","direct":false}].
+    #[arg(long, default_value = "[]")]
+    prior: String,
+    /// The customer's time zone; the profile's where it is not said.
+    #[arg(long)]
+    time_zone: Option<String>,
+}
+
+/// One question as it is asked, before it is understood.
+#[derive(Debug, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    id: String,
+    jurisdiction: String,
+    #[serde(default)]
+    timezone: String,
+    purpose: String,
+    channel: String,
+    at: String,
+    prior: String,
+}
+
+/// An earlier contact as it is written in a question.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Earlier {
+    at: DateTime<FixedOffset>,
+    channel: Channel,
+    #[serde(default)]
+    direct: bool,
+}
+
+/// A question that was understood.
+struct Question {
+    jurisdiction: &'static Jurisdiction,
+    purpose: Purpose,
+    channel: Channel,
+    at: DateTime<Utc>,
+    time_zone: Tz,
+    prior: Vec<Contact>,
+}
+
+impl Question {
+    fn of(asked: &Asked) -> anyhow::Result<Self> {
+        let jurisdiction = Jurisdiction::built_in(&asked.jurisdiction).context("jurisdiction")?;
+        let time_zone = match asked.timezone.as_str() {
+            "" => jurisdiction.time_zone(),
+            name => match name.parse() {
+                Ok(zone) => zone,
+                Err(_) => bail!(
+                    "timezone: unknown time zone {name:?}; expected an IANA name such as America/Bogota"
+                ),
+            },
+        };
+        let at = DateTime::parse_from_rfc3339(&asked.at).with_context(|| {
+            format!(
+                "at: {:?} is no instant; expected one with its offset, such as 2026-07-13T10:00:00-05:00",
+                asked.at
+            )
+        })?;
+        let prior: Vec<Earlier> = serde_json::from_str(&asked.prior)
+            .context("prior: the history cannot be read; expected a JSON list of at, channel and direct")?;
+        if prior.len() > PRIOR_MAX {
+            bail!("prior: {} contacts; expected at most {PRIOR_MAX}", prior.len());
+        }
+        let contact =
+            |c: Earlier| Contact { at: c.at.with_timezone(&Utc), channel: c.channel, direct: c.direct };
+        Ok(Self {
+            jurisdiction,
+            purpose: asked.purpose.parse().context("purpose")?,
+            channel: asked.channel.parse().context("channel")?,
+            at: at.with_timezone(&Utc),
+            time_zone,
+            prior: prior.into_iter().map(contact).collect(),
+        })
+    }
+
+    fn query(&self) -> ContactQuery<'_> {
+        ContactQuery {
+            purpose: self.purpose,
+            channel: self.channel,
+            at: self.at,
+            time_zone: self.time_zone,
+            prior: &self.prior,
+        }
+    }
+
+    fn answer(&self) -> ContactAnswer<'_> {
+        self.jurisdiction.check(&self.query())
+    }
+
+    fn next_allowed_at(&self) -> Option<DateTime<FixedOffset>> {
+        self.jurisdiction.next_allowed_at(&self.query()).map(|at| local(at, self.time_zone))
+    }
+}
+
+pub(crate) fn check_contact(arguments: CheckContactArguments) -> anyhow::Result<ExitCode> {
+    let CheckContactArguments { vectors, jurisdiction, purpose, channel, at, prior, time_zone } = arguments;
+    if let Some(file) = vectors {
+        return check_file(&file);
+    }
+    let (Some(jurisdiction), Some(purpose), Some(channel), Some(at)) = (jurisdiction, purpose, channel, at)
+    else {
+        bail!("a question needs --jurisdiction, --purpose, --channel and --at");
+    };
+    let timezone = time_zone.unwrap_or_default();
+    let question =
+        Question::of(&Asked { id: String::new(), jurisdiction, timezone, purpose, channel, at, prior })?;
+    say(&question);
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
+fn say(question: &Question) {
+    let at = local(question.at, question.time_zone).format("%A %Y-%m-%d %H:%M:%S %:z");
+    let what = format!("{} by {} on {at}", question.purpose, question.channel);
+    let reviewed = question.jurisdiction.reviewed_on();
+    let profile = format!("profile {}, reviewed on {reviewed}", question.jurisdiction.id());
+    match question.answer() {
+        ContactAnswer::Allowed(permission) => {
+            let cite = permission.cite.unwrap_or("no article");
+            println!("Allowed: {what}.\nGrounds: {cite} ({}; {profile}).", permission.basis.as_str());
+        }
+        ContactAnswer::Refused(refusal) => {
+            let cite = refusal.cite.unwrap_or("no article");
+            println!("Not allowed: {what}.\nReason: {}.", refusal.code);
+            println!("Grounds: {cite} ({}; {profile}).", refusal.basis.as_str());
+            match question.next_allowed_at() {
+                Some(next) => println!("Next allowed: {}.", next.format("%A %Y-%m-%d %H:%M:%S %:z")),
+                None => println!("Next allowed: at no time that the profile knows."),
+            }
+        }
+    }
+}
+
+/// Answers every question of a file. One that cannot be understood is refused in its line and said on standard error.
+fn check_file(path: &Path) -> anyhow::Result<ExitCode> {
+    let mut reader = csv::Reader::from_path(path)
+        .with_context(|| format!("the file {} cannot be read", path.display()))?;
+    let mut writer = csv::Writer::from_writer(std::io::stdout().lock());
+    writer.write_record(["id", "allowed", "reason", "next_allowed"])?;
+    let mut bad = 0_usize;
+    for asked in reader.deserialize::<Asked>() {
+        let asked = asked.with_context(|| format!("{}", path.display()))?;
+        let id = domain::csv_text::neutralise_csv(&asked.id);
+        match Question::of(&asked) {
+            Ok(question) => {
+                let answer = question.answer();
+                let next = question.next_allowed_at().map_or(String::new(), |at| at.to_rfc3339());
+                writer.write_record([
+                    &*id,
+                    if answer.is_allowed() { "true" } else { "false" },
+                    answer.reason(),
+                    &next,
+                ])?;
+            }
+            Err(problem) => {
+                bad += 1;
+                eprintln!("id {:?}: {problem:#}", asked.id);
+                writer.write_record([&*id, "false", "error", ""])?;
+            }
+        }
+    }
+    writer.flush()?;
+    Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
