@@ -11,7 +11,7 @@ fn cases(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: ../shared/facts/vectors/{name} is missing");
+    eprintln!("skipped: ../shared/facts/vectors/{name} is missing");
     None
 }
 

@@ -2,6 +2,9 @@
 //!
 //! A file lies under `imports/<tenant>/<name>`; it is read with the mapping of the tenant's settings.
 
+// The future of an SDK call is deep, and its layout is computed for the whole of main.
+#![recursion_limit = "256"]
+
 use std::io::{Seek, SeekFrom, Write};
 use std::sync::Arc;
 

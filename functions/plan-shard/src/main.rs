@@ -1,5 +1,8 @@
 //! The Lambda function `plan-shard`.
 
+// The future of an SDK call is deep, and its layout is computed for the whole of main.
+#![recursion_limit = "256"]
+
 use plan_shard::{Deps, handle};
 use runtime::decision_log::DecisionLog;
 use runtime::lambda::{aws_config, queue, serve, start_log, store, suppression_key};

@@ -1,5 +1,8 @@
 //! The Lambda function `scan-due`.
 
+// The future of an SDK call is deep, and its layout is computed for the whole of main.
+#![recursion_limit = "256"]
+
 use runtime::lambda::{aws_config, lambda_error, queue, serve, start_log, store};
 use runtime::rules::RulesCache;
 use scan_due::{Deps, handle};
