@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fmt, fs};
@@ -159,8 +159,9 @@ impl Outbox {
             fs::create_dir_all(folder)
                 .map_err(|source| OutboxError::Folder { path: folder.to_owned(), source })?;
         }
-        let file = OpenOptions::new().create(true).append(true).open(path);
-        let file = file.map_err(|source| OutboxError::File { path: path.to_owned(), source })?;
+        let file = OpenOptions::new().create(true).append(true).read(true).open(path);
+        let kept = file.and_then(|mut file| cut_torn_line(&mut file).map(|()| file));
+        let file = kept.map_err(|source| OutboxError::File { path: path.to_owned(), source })?;
         Ok(Self::over(Kept::File(file)))
     }
 
@@ -272,6 +273,27 @@ fn append(file: &mut File, message: &OutboxMessage) -> io::Result<Appended> {
 
 fn to_the_second<S: Serializer>(at: &DateTime<FixedOffset>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Secs, false))
+}
+
+/// How much of the end of a file is searched for its last whole line at once, in bytes.
+const TAIL_BYTES: u64 = 1 << 16;
+
+/// Cuts a last line that was not written to its end. Its message was never accepted, and the next one must not be glued
+/// to it.
+fn cut_torn_line(file: &mut File) -> std::io::Result<()> {
+    let mut end = file.metadata()?.len();
+    while end > 0 {
+        let from = end.saturating_sub(TAIL_BYTES);
+        let mut tail = Vec::new();
+        file.seek(SeekFrom::Start(from))?;
+        Read::by_ref(file).take(end - from).read_to_end(&mut tail)?;
+        if let Some(last) = tail.iter().rposition(|b| *b == b'\n') {
+            end = from + last as u64 + 1;
+            break;
+        }
+        end = from;
+    }
+    if end < file.metadata()?.len() { file.set_len(end) } else { Ok(()) }
 }
 
 #[cfg(test)]

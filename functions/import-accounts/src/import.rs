@@ -11,6 +11,7 @@ use domain::import::mapping::Mapping;
 use domain::import::record::{AccountRow, PaymentRow, Record};
 use domain::import::row_error::RowError;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use store::{ImportCounts, ImportState, Scope, Store, StoreError};
 use tokio::sync::mpsc::{Sender, channel};
 
@@ -30,10 +31,22 @@ pub struct ImportJob {
     pub sequence: u64,
     /// The day whose truth the file tells.
     pub as_of: NaiveDate,
-    /// The digest of the file's bytes, in hexadecimal.
-    pub sha256: String,
+    /// What the ledger knows the import by: [`import_key`].
+    pub key: String,
     /// What is changed about reading it.
     pub options: ReadOptions,
+}
+
+/// What the ledger knows an import by: the same bytes read by another mapping, or for another day, are another import,
+/// which may say something else.
+#[must_use]
+pub fn import_key(file_sha256: &str, mapping: &str, as_of: NaiveDate, options: ReadOptions) -> String {
+    let mut hasher = Sha256::new();
+    for part in [file_sha256, mapping, &as_of.to_string(), &options.shift_days.to_string()] {
+        hasher.update(part.len().to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// What became of a file.
@@ -89,7 +102,7 @@ pub async fn import_file<R: Read + Send + 'static>(
     on_rows: impl Fn(u64),
 ) -> Result<ImportReport, ImportError> {
     let tenant = &job.scope.tenant;
-    let done = match store.begin_import(tenant, &job.sha256).await? {
+    let done = match store.begin_import(tenant, &job.key).await? {
         ImportState::Done(counts) => {
             return Ok(ImportReport { already_imported: true, counts, ..ImportReport::default() });
         }
@@ -111,13 +124,13 @@ pub async fn import_file<R: Read + Send + 'static>(
             if !batch.payments.is_empty() {
                 counts += store.import_payments(&job.scope, job.sequence, job.as_of, &batch.payments).await?;
             }
-            store.import_progress(tenant, &job.sha256, batch.outcomes).await?;
+            store.import_progress(tenant, &job.key, batch.outcomes).await?;
         }
         on_rows(batch.outcomes - seen);
         seen = batch.outcomes;
     }
     let summary = reader.await.map_err(|_| ImportError::ReaderGone)??;
-    store.finish_import(tenant, &job.sha256, &counts).await?;
+    store.finish_import(tenant, &job.key, &counts).await?;
     let ReadSummary { rows, bad, repeated, .. } = summary;
     Ok(ImportReport { already_imported: false, rows, bad, repeated, counts })
 }

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use domain::ids::TenantId;
 use domain::import::mapping::Mapping;
 use import_accounts::ReadOptions;
-use import_accounts::import::{ImportJob, import_file};
+use import_accounts::import::{ImportJob, import_file, import_key};
 use runtime::lambda::{aws_config, lambda_error, serve, start_log, store};
 use runtime::rules::tenant_settings;
 use sha2::{Digest, Sha256};
@@ -52,15 +52,16 @@ async fn import_object(deps: &Deps, record: S3EventRecord, now: DateTime<Utc>) -
     };
     let settings = tenant_settings(&deps.store, &tenant).await?;
     let mapping = settings.mapping.as_deref().context("the tenant's settings have no mapping")?;
-    let mapping = Arc::new(Mapping::parse(mapping).context("the mapping of the tenant's settings")?);
+    let parsed = Arc::new(Mapping::parse(mapping).context("the mapping of the tenant's settings")?);
     let (file, sha256) = download(deps, &bucket, &key).await?;
+    let as_of = now.with_timezone(&settings.time_zone).date_naive();
     // The moment of the upload orders the files: a late event of an older file changes nothing.
     let uploaded_at = record.event_time;
     let job = ImportJob {
         scope: Scope::new(tenant, settings.shards),
         sequence: u64::try_from(uploaded_at.timestamp_millis()).unwrap_or_default(),
-        as_of: now.with_timezone(&settings.time_zone).date_naive(),
-        sha256,
+        as_of,
+        key: import_key(&sha256, mapping, as_of, ReadOptions::default()),
         options: ReadOptions::default(),
     };
     let mut problems = 0_u64;
@@ -69,7 +70,7 @@ async fn import_object(deps: &Deps, record: S3EventRecord, now: DateTime<Utc>) -
         let column = error.column.as_deref().unwrap_or_default();
         tracing::warn!(line = error.line, column, code = error.code.as_str(), "bad row");
     };
-    let report = import_file(&deps.store, &job, mapping, file, on_bad, |_| ()).await?;
+    let report = import_file(&deps.store, &job, parsed, file, on_bad, |_| ()).await?;
     tracing::info!(
         tenant = %job.scope.tenant, rows = report.rows, bad = report.bad, problems,
         already_imported = report.already_imported, "file imported"

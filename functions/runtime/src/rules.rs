@@ -99,27 +99,32 @@ impl RulesCache {
         let unreadable = |problem: String| RulesError::Settings { tenant: tenant.clone(), problem };
         let jurisdiction =
             Jurisdiction::built_in(&settings.jurisdiction).map_err(|e| unreadable(e.to_string()))?;
-        let source = store.active_policy(tenant, &settings.policy).await?;
-        let source = source.ok_or_else(|| missing("policy", settings.policy.as_str()))?;
-        let key = (tenant.clone(), settings.policy.clone(), source.version);
+        let id = &settings.policy;
+        let version = store.active_policy_version(tenant, id).await?;
+        let key = (tenant.clone(), id.clone(), version.ok_or_else(|| missing("policy", id.as_str()))?);
         let known = self.policies.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let policy = match known {
             Some(policy) => policy,
-            None => {
-                let policy = Policy::parse(&source.source).map_err(|error| RulesError::Policy {
-                    id: key.1.clone(),
-                    version: key.2,
-                    error,
-                })?;
-                let policy = Arc::new(policy);
-                // Only the newest version of each tenant's policy is of use.
-                let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
-                policies.retain(|k, _| k.0 != key.0 || k.1 != key.1);
-                policies.insert(key, Arc::clone(&policy));
-                policy
-            }
+            None => self.compile(store, key).await?,
         };
         Ok(TenantRules { tenant: Arc::new(settings), policy, jurisdiction })
+    }
+
+    /// Reads a version of a policy, which never changes, and keeps it compiled.
+    async fn compile(&self, store: &Store, key: PolicyKey) -> Result<Arc<Policy>, RulesError> {
+        let source = store.policy(&key.0, &key.1, key.2).await?;
+        let source = source.ok_or_else(|| missing("policy", key.1.as_str()))?;
+        let policy = Policy::parse(&source.source).map_err(|error| RulesError::Policy {
+            id: key.1.clone(),
+            version: key.2,
+            error,
+        })?;
+        let policy = Arc::new(policy);
+        // Only the newest version of each tenant's policy is of use.
+        let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        policies.retain(|k, _| k.0 != key.0 || k.1 != key.1);
+        policies.insert(key, Arc::clone(&policy));
+        Ok(policy)
     }
 }
 

@@ -126,6 +126,19 @@ impl Store {
         }
     }
 
+    /// Which version of a policy is active; `None` before one was activated. Cheaper than the text, for those who have that already.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the read fails.
+    pub async fn active_policy_version(
+        &self,
+        tenant: &TenantId,
+        id: &PolicyId,
+    ) -> Result<Option<u32>, StoreError> {
+        let head = self.get("policy", key::policy_head(tenant, id)).await?;
+        head.map(|head| Reader::new("policy head", &head).number("v")).transpose()
+    }
+
     /// The active version of a policy; `None` before one was activated.
     ///
     /// # Errors

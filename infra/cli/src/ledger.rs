@@ -42,10 +42,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Reads a mapping file.
-pub(crate) fn mapping(path: &Path) -> anyhow::Result<Arc<Mapping>> {
+/// Reads a mapping file: its text, and what it means.
+pub(crate) fn mapping(path: &Path) -> anyhow::Result<(String, Arc<Mapping>)> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("the mapping {} cannot be read", path.display()))?;
     let mapping = Mapping::parse(&text).with_context(|| format!("the mapping {}", path.display()))?;
-    Ok(Arc::new(mapping))
+    Ok((text, Arc::new(mapping)))
 }

@@ -130,7 +130,12 @@ impl fmt::Display for Totals {
         )?;
         writeln!(f, "Sent        {} messages for {sends} stages", self.messages)?;
         let mut table = String::new();
-        for (stage, channels) in &self.by_stage_and_channel {
+        let mut stages: Vec<_> = self.by_stage_and_channel.iter().collect();
+        // Names such as d-3, d0 and d15 read best in the order of their days.
+        let days =
+            |stage: &str| stage.trim_start_matches(char::is_alphabetic).parse::<i64>().unwrap_or(i64::MAX);
+        stages.sort_by_key(|(stage, _)| days(stage));
+        for (stage, channels) in stages {
             let channels: Vec<String> = channels.iter().map(|(c, n)| format!("{c} {n}")).collect();
             writeln!(table, "  {stage:<10} {}", channels.join(", "))?;
         }

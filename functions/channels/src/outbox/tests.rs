@@ -119,3 +119,20 @@ fn a_kept_message_never_prints_what_it_says_or_to_whom() {
     assert!(!printed.contains("ana@") && !printed.contains("cuota"), "{printed}");
     assert!(printed.contains("0f3a9c5e7b1d2f4a"), "{printed}");
 }
+
+#[test]
+fn a_torn_line_is_cut_before_the_next_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("messages.jsonl");
+    for (found, kept) in
+        [("{\"a\":1}\n{\"b\"", "{\"a\":1}\n"), ("{\"torn", ""), ("{\"a\":1}\n", "{\"a\":1}\n"), ("", "")]
+    {
+        std::fs::write(&path, found).unwrap();
+        drop(Outbox::file(&path).unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), kept);
+    }
+    let long = format!("{{\"a\":1}}\n{}", "x".repeat(200_000));
+    std::fs::write(&path, long).unwrap();
+    drop(Outbox::file(&path).unwrap());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"a\":1}\n");
+}

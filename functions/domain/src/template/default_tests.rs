@@ -44,7 +44,8 @@ fn render(set: &TemplateSet, stage: &str, channel: Channel, country: &str, dpd: 
             email: "pagos@example.com",
             ways_to_pay: &ways,
             opt_out_email: "Si no quiere recibir más recordatorios por correo, responda BAJA.",
-            opt_out_sms: "Baja: example.com/b",
+            // As long as the shipped lender's, so that what is tested is what is sent.
+            opt_out_sms: "Baja: andino.example.com/b",
         },
         locale: format!("es-{country}").parse().unwrap(),
         today,
@@ -138,7 +139,7 @@ fn every_text_message_is_one_part_and_names_what_it_must() {
                     size.units,
                     sms.text
                 );
-                for word in ["Crédito Andino", amount, "555 0100", "Baja: example.com/b", "/2025"] {
+                for word in ["Crédito Andino", amount, "555 0100", "Baja: andino.example.com/b", "/2025"] {
                     assert!(sms.text.contains(word), "{stage} {dpd}: {word}: {}", sms.text);
                 }
             }

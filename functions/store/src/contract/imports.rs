@@ -16,6 +16,8 @@ on_every_backend!(
     every_changed_fact_bumps_the_fence_and_an_older_one_is_rejected,
     a_new_obligation_of_a_known_customer_leaves_the_fence,
     closing_leaves_the_open_index_and_the_fence,
+    a_cycle_that_comes_back_goes_on_where_it_was,
+    a_refusal_is_not_undone_within_its_file,
     rows_fold_in_order_and_unknown_ones_wait,
     a_customer_with_many_obligations_is_imported_in_parts,
     payments_count_once_and_the_larger_sum_is_paid,
@@ -128,6 +130,42 @@ async fn closing_leaves_the_open_index_and_the_fence(store: &Store) {
     assert_eq!(after.fence.reached.keys().collect::<Vec<_>>(), [&obligation_id("b")]);
     assert_eq!(after.fence.version, 3);
     assert_eq!(after.fence.contacts.len(), 1);
+}
+
+async fn a_cycle_that_comes_back_goes_on_where_it_was(store: &Store) {
+    with_two_obligations(store).await;
+    let before = facts(store, "c").await;
+    let claim = touch("c", &["a"], ("s1", 1), 6);
+    store.claim(&scope(), &claim, &before.fence, at(6, 15)).await.unwrap();
+    let sent = facts(store, "c").await.fence.reached[&obligation_id("a")].clone();
+    let due = (sent.due_on - day(0)).num_days();
+    let reached = async || facts(store, "c").await.fence.reached.get(&obligation_id("a")).cloned();
+    // The due date moves away and comes back.
+    import(store, 2, &[row("c", "a", due + 3)]).await;
+    assert_eq!(reached().await, None);
+    import(store, 3, &[row("c", "a", due)]).await;
+    assert_eq!(reached().await, Some(sent.clone()));
+    // It is paid, and the payment is taken back, once with the due date moved in between.
+    let mut closed = row("c", "a", due);
+    closed.closed_on = Some(day(8));
+    import(store, 4, &[closed]).await;
+    assert_eq!(reached().await, None);
+    import(store, 5, &[row("c", "a", due + 3)]).await;
+    assert_eq!(reached().await, None);
+    import(store, 6, &[row("c", "a", due)]).await;
+    assert_eq!(reached().await, Some(sent));
+}
+
+async fn a_refusal_is_not_undone_within_its_file(store: &Store) {
+    let says = |obligation: &str, granted: bool| {
+        let mut row = row("c", obligation, 5);
+        row.customer.consents.iter_mut().for_each(|c| c.granted = granted);
+        row
+    };
+    import(store, 1, &[says("a", false), says("b", true)]).await;
+    let found = facts(store, "c").await.customer;
+    let point = found.consents.first().unwrap().channel;
+    assert_eq!(found.reachable(point), domain::customer::Reach::OptedOut);
 }
 
 async fn rows_fold_in_order_and_unknown_ones_wait(store: &Store) {

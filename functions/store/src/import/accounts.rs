@@ -98,8 +98,8 @@ impl Store {
 
 /// Rows by customer, in the order in which customers first appear, in groups that fit a transaction.
 fn fold(rows: &[AccountRow], as_of: NaiveDate, counts: &mut ImportCounts) -> Vec<Group> {
-    type Folded<'a> = (&'a Customer, Vec<Obligation>, HashMap<ObligationId, usize>);
-    let mut order: Vec<Folded<'_>> = Vec::new();
+    type Folded = (Customer, Vec<Obligation>, HashMap<ObligationId, usize>);
+    let mut order: Vec<Folded> = Vec::new();
     let mut places: HashMap<&CustomerId, usize> = HashMap::new();
     for row in rows {
         let Some(obligation) = row.snapshot_on(as_of) else {
@@ -107,11 +107,12 @@ fn fold(rows: &[AccountRow], as_of: NaiveDate, counts: &mut ImportCounts) -> Vec
             continue;
         };
         let place = *places.entry(&row.customer.id).or_insert_with(|| {
-            order.push((&row.customer, Vec::new(), HashMap::new()));
+            order.push((row.customer.clone(), Vec::new(), HashMap::new()));
             order.len() - 1
         });
         let (customer, obligations, seen) = &mut order[place];
-        *customer = &row.customer;
+        let said = std::mem::replace(customer, row.customer.clone());
+        keep_refusals(customer, &said);
         match seen.get(&obligation.id) {
             Some(&at) => {
                 counts.repeated += 1;
@@ -130,6 +131,16 @@ fn fold(rows: &[AccountRow], as_of: NaiveDate, counts: &mut ImportCounts) -> Vec
         }
     }
     groups
+}
+
+/// A refusal in one row of a file is not undone by another row of the same file: of two words of one day the strict one
+/// counts, whatever their order.
+fn keep_refusals(customer: &mut Customer, said: &Customer) {
+    for refusal in said.consents.iter().filter(|c| !c.granted) {
+        if !customer.consents.contains(refusal) {
+            customer.consents.push(refusal.clone());
+        }
+    }
 }
 
 fn decide(scope: &Scope, sequence: u64, group: &Group, known: &Known) -> Result<Plan, StoreError> {
@@ -160,15 +171,14 @@ fn decide(scope: &Scope, sequence: u64, group: &Group, known: &Known) -> Result<
                     plan.counts.obligations_changed += 1;
                     bump = true;
                 }
-                let item = StoredObligation {
+                let mut item = StoredObligation {
                     snapshot: Some(obligation.clone()),
                     sequence,
                     hash: Some(hash),
                     payments_minor: stored.as_ref().map_or(0, |s| s.payments_minor),
+                    past: stored.as_ref().map_or_else(Vec::new, |s| s.past.clone()),
                 };
-                if !item.is_open() {
-                    next.reached.remove(&obligation.id);
-                }
+                item.turn_cycle(&obligation.id, &mut next.reached);
                 plan.facts.push(obligation_write(place, scope, stored.as_ref(), &item));
             }
         }

@@ -171,12 +171,11 @@ fn move_money(
     for (id, change_minor) in change_minor {
         let place = key::obligation(tenant, customer, id);
         let stored = known.get(&place).map(|item| StoredObligation::decode(item, customer)).transpose()?;
-        let none = StoredObligation { snapshot: None, sequence: 0, hash: None, payments_minor: 0 };
+        let none =
+            StoredObligation { snapshot: None, sequence: 0, hash: None, payments_minor: 0, past: vec![] };
         let mut next = stored.clone().unwrap_or(none);
         next.payments_minor = next.payments_minor.saturating_add(*change_minor);
-        if next.snapshot.is_some() && !next.is_open() {
-            next_fence.reached.remove(id);
-        }
+        next.turn_cycle(id, &mut next_fence.reached);
         plan.facts.push(obligation_write(place, scope, stored.as_ref(), &next));
     }
     plan.facts.push(fence_write(scope, customer, fence.map_or(0, |f| f.version), &next_fence));

@@ -24,6 +24,7 @@
 //! | `i` | TOUCH, audit | items, as `r` |
 //! | `n` `g` `o` `u` `t` `y` `yv` `at` | TOUCH | channel, stage, tone, purpose, template, policy, its version, send at |
 //! | `ca` `sa` `fv` | TOUCH | claimed at, settled at, fence version that was decided on |
+//! | `pc` | OBL | reached stages of its past cycles |
 //! | `pr` | TOUCH | reached of its obligations before the claim, for a release |
 //! | `pi` `rs` | TOUCH, SUPP | provider's id, reason |
 //! | `n` | IMPORT | rows done |

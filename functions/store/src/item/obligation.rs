@@ -3,12 +3,16 @@
 //! What a snapshot says was paid and what single payments add up to are kept apart, because either source may be
 //! the better one; the domain sees the larger, so that money once seen is never asked for again.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
+use domain::fence::Reached;
 use domain::ids::{AccountId, CustomerId, ObligationId};
 use domain::import::record::PaymentRow;
 use domain::money::Money;
 use domain::obligation::{Hold, HoldReason, Obligation};
 
+use super::fence::{reached_list, reached_text};
 use super::{Reader, keyed, row_hash, set, set_some};
 use crate::backend::Item;
 use crate::error::StoreError;
@@ -23,9 +27,34 @@ pub(crate) struct StoredObligation {
     pub(crate) sequence: u64,
     pub(crate) hash: Option<String>,
     pub(crate) payments_minor: i64,
+    /// The stages of cycles that are over for now: of other due dates, or of before it was closed. A due date that comes
+    /// back, or a payment that is taken back, goes on where its cycle was, so that no stage is ever reached twice.
+    pub(crate) past: Vec<Reached>,
 }
 
+/// The most cycles of one obligation that are remembered, the latest due dates.
+const PAST_CYCLES_MAX: usize = 12;
+
 impl StoredObligation {
+    /// Moves the stage of a cycle that is over from the fence to the obligation, and one that comes back to the fence.
+    pub(crate) fn turn_cycle(&mut self, id: &ObligationId, reached: &mut BTreeMap<ObligationId, Reached>) {
+        let current = self.snapshot.as_ref().filter(|_| self.is_open()).map(|o| o.due_on);
+        if reached.get(id).is_some_and(|r| Some(r.due_on) != current)
+            && let Some(over) = reached.remove(id)
+        {
+            self.past.retain(|p| p.due_on != over.due_on);
+            self.past.push(over);
+            self.past.sort_unstable_by_key(|p| p.due_on);
+            let excess = self.past.len().saturating_sub(PAST_CYCLES_MAX);
+            self.past.drain(..excess);
+        }
+        if !reached.contains_key(id)
+            && let Some(at) = self.past.iter().position(|p| Some(p.due_on) == current)
+        {
+            reached.insert(id.clone(), self.past.remove(at));
+        }
+    }
+
     /// What the domain sees.
     pub(crate) fn merged(&self) -> Option<Obligation> {
         let mut obligation = self.snapshot.clone()?;
@@ -42,6 +71,9 @@ impl StoredObligation {
         set(&mut item, "q", self.sequence);
         set(&mut item, "ps", self.payments_minor);
         set_some(&mut item, "x", self.hash.as_deref());
+        if let Some(o) = self.snapshot.as_ref().filter(|_| !self.past.is_empty()) {
+            set(&mut item, "pc", reached_text(self.past.iter().map(|past| (&o.id, past))));
+        }
         let Some(o) = &self.snapshot else { return item };
         set(&mut item, "d", day_text(o.due_on));
         set(&mut item, "m", o.amount.amount_minor);
@@ -75,7 +107,9 @@ impl StoredObligation {
                 holds: r.read_or("h", "holds", holds_of)?.unwrap_or_default(),
             }),
         };
-        Ok(Self { snapshot, sequence: r.number("q")?, hash, payments_minor: r.number("ps")? })
+        let past = r.read_or("pc", "stages of past cycles", reached_list)?.unwrap_or_default();
+        let past = past.into_iter().map(|(_, past)| past).collect();
+        Ok(Self { snapshot, sequence: r.number("q")?, hash, payments_minor: r.number("ps")?, past })
     }
 }
 

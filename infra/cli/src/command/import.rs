@@ -12,11 +12,12 @@ use domain::import::mapping::Mapping;
 use domain::import::record::Record;
 use domain::import::row_error::RowError;
 use domain::tenant::Tenant;
-use import_accounts::import::{ImportJob, import_file};
+use import_accounts::import::{ImportJob, import_file, import_key};
 use import_accounts::{ReadOptions, RowOutcome, read_records};
-use store::{Scope, Store};
+use store::{ImportCounts, Scope, Store};
 
 use crate::ledger::{self, Source};
+use crate::replay::checkpoint::refuse_folder;
 use crate::{clock, demo, progress};
 
 /// The exit code of an import that refused rows.
@@ -53,8 +54,12 @@ pub(crate) struct ImportArguments {
 }
 
 pub(crate) async fn import(arguments: ImportArguments) -> anyhow::Result<ExitCode> {
-    let mapping = ledger::mapping(&arguments.mapping)?;
-    if arguments.dry_run { dry_run(&arguments, &mapping) } else { store_file(&arguments, mapping).await }
+    let (text, mapping) = ledger::mapping(&arguments.mapping)?;
+    if arguments.dry_run {
+        dry_run(&arguments, &mapping)
+    } else {
+        store_file(&arguments, &text, mapping).await
+    }
 }
 
 /// What a file holds, for a person or a program.
@@ -68,7 +73,27 @@ struct Listing {
     repeated: u64,
     blank: u64,
     customers: usize,
+    /// What became of the good rows; nothing in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored: Option<ImportCounts>,
+    /// The first [`BAD_ROWS_KEPT_MAX`] of what is wrong.
     bad_rows: Vec<RowError>,
+}
+
+/// The most problems that a JSON listing holds, so that memory stays small whatever the file is; all are counted.
+const BAD_ROWS_KEPT_MAX: usize = 10_000;
+
+impl Listing {
+    /// Takes a problem: a person sees it at once, a program gets it with the figures.
+    fn note(&mut self, error: &RowError, json: bool) {
+        if !json {
+            let column = error.column.as_ref().map_or(String::new(), |c| format!(", column {c:?}"));
+            let RowError { line, problem, expected, .. } = error;
+            eprintln!("line {line}{column}: {problem} [{}]; expected {expected}", error.code.as_str());
+        } else if self.bad_rows.len() < BAD_ROWS_KEPT_MAX {
+            self.bad_rows.push(error.clone());
+        }
+    }
 }
 
 fn dry_run(arguments: &ImportArguments, mapping: &Mapping) -> anyhow::Result<ExitCode> {
@@ -93,7 +118,7 @@ fn dry_run(arguments: &ImportArguments, mapping: &Mapping) -> anyhow::Result<Exi
                     writeln!(out, "{}", record_line(&record))?;
                 }
             }
-            RowOutcome::Bad(errors) => listing.bad_rows.extend(errors),
+            RowOutcome::Bad(errors) => errors.iter().for_each(|error| listing.note(error, json)),
         }
         Ok(())
     });
@@ -162,21 +187,25 @@ fn csv_line(cells: &[String]) -> String {
 
 async fn store_file(
     arguments: &ImportArguments,
+    mapping_text: &str,
     mapping: std::sync::Arc<Mapping>,
 ) -> anyhow::Result<ExitCode> {
     let out = &arguments.out;
     std::fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
+    refuse_folder(out)?;
     let tenant: Tenant = toml::from_str(demo::TENANT).context("the demo's tenant")?;
     let store = Store::file(&out.join("puntual.sqlite"))?;
     store.create_tables().await?;
     let now = clock::now();
     let source = Source::open(&arguments.file)?;
+    let as_of = arguments.as_of.unwrap_or_else(|| now.with_timezone(&tenant.time_zone).date_naive());
+    let options = ReadOptions { shift_days: arguments.shift_days };
     let job = ImportJob {
         scope: Scope::new(tenant.id.clone(), tenant.shards),
         sequence: arguments.sequence.unwrap_or_else(|| u64::try_from(now.timestamp()).unwrap_or_default()),
-        as_of: arguments.as_of.unwrap_or_else(|| now.with_timezone(&tenant.time_zone).date_naive()),
-        sha256: source.sha256.clone(),
-        options: ReadOptions { shift_days: arguments.shift_days },
+        as_of,
+        key: import_key(&source.sha256, mapping_text, as_of, options),
+        options,
     };
     let bar = progress::spinner("importing", arguments.json);
     let mut listing = Listing::default();
@@ -185,7 +214,7 @@ async fn store_file(
         &job,
         mapping,
         source.file,
-        |error| listing.bad_rows.push(error.clone()),
+        |error| listing.note(error, arguments.json),
         |rows| bar.inc(rows),
     )
     .await;
@@ -202,6 +231,7 @@ async fn store_file(
     listing.records = report.rows - report.bad - report.repeated;
     (listing.bad, listing.repeated) = (report.bad, report.repeated);
     listing.customers = usize::try_from(report.counts.customers_new).unwrap_or(usize::MAX);
+    listing.stored = Some(report.counts);
     print_listing(&listing, arguments.json)
 }
 
@@ -210,19 +240,22 @@ fn print_listing(listing: &Listing, json: bool) -> anyhow::Result<ExitCode> {
     if json {
         println!("{}", serde_json::to_string_pretty(listing)?);
     } else {
-        for bad in &listing.bad_rows {
-            let column = bad.column.as_ref().map_or(String::new(), |c| format!(", column {c:?}"));
-            eprintln!(
-                "line {}{column}: {} [{}]; expected {}",
-                bad.line,
-                bad.problem,
-                bad.code.as_str(),
-                bad.expected
-            );
-        }
         let Listing { rows, records, bad, repeated, blank, customers, .. } = listing;
         eprintln!(
             "{rows} rows: {records} good of {customers} customers, {bad} bad, {repeated} repeated, {blank} blank"
+        );
+    }
+    if let Some(counts) = listing.stored.filter(|_| !json) {
+        let changed = counts.obligations_changed + counts.customers_changed + counts.payments_changed;
+        eprintln!(
+            "stored: {} new customers, {} new obligations, {} new payments, {changed} changed; {} unchanged, {} older than \
+             what is stored, {} not known yet on the day",
+            counts.customers_new,
+            counts.obligations_new,
+            counts.payments_new,
+            counts.unchanged,
+            counts.older_rejected,
+            counts.not_yet_known,
         );
     }
     if listing.rows == 0 && !listing.already_imported {

@@ -133,7 +133,7 @@ fn tenant_of(jurisdiction: &Jurisdiction, policy: &Policy) -> anyhow::Result<Ten
 }
 
 fn read_rows(arguments: &ReplayArguments) -> anyhow::Result<(Vec<AccountRow>, ReadSummary, String)> {
-    let mapping = ledger::mapping(&arguments.mapping)?;
+    let (_, mapping) = ledger::mapping(&arguments.mapping)?;
     let source = Source::open(&arguments.file)?;
     let mut rows = Vec::new();
     let options = ReadOptions { shift_days: arguments.shift_days };
@@ -251,6 +251,6 @@ fn print(arguments: &ReplayArguments, totals: &Totals, report: &Report, json: &s
         totals.days, arguments.from, arguments.to, arguments.jurisdiction
     );
     print!("{totals}");
-    println!("Checked     {report}");
+    print!("{report}");
     println!("Files       {}", out.display());
 }

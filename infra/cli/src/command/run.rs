@@ -3,6 +3,7 @@
 //! The day's work is done as the daily schedule would do it: at the tenant's own scan hour of today, so that the result
 //! does not depend on the hour at which somebody tries it. `--at` sets another moment.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,8 +16,10 @@ use clap::Args;
 use domain::import::mapping::Mapping;
 use domain::import::row_error::RowError;
 use domain::tenant::Tenant;
+use domain::verdict::Decision;
 use import_accounts::ReadOptions;
-use import_accounts::import::{ImportJob, import_file};
+use import_accounts::import::{ImportJob, import_file, import_key};
+use runtime::decision_log::DecisionLine;
 use serde::Serialize;
 use store::Scope;
 
@@ -25,6 +28,7 @@ use crate::decisions::day_lines;
 use crate::demo;
 use crate::ledger::Source;
 use crate::progress;
+use crate::replay::checkpoint::refuse_folder;
 use crate::replay::{Tail, instant};
 use crate::report::{Totals, UnitRates};
 use crate::stack::LocalStack;
@@ -64,6 +68,7 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let started = clock::stopwatch();
     let out = &arguments.out;
     fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
+    refuse_folder(out)?;
     let tenant: Tenant = toml::from_str(demo::TENANT).context("the demo's tenant")?;
     let at = moment(&arguments, &tenant)?;
     let today = at.with_timezone(&tenant.time_zone).date_naive();
@@ -81,17 +86,41 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     stack.scan(at, &|| bar.tick()).await?;
     bar.finish_and_clear();
     let lines = day_lines(stack.take_decisions());
-    let mut decisions = String::new();
+    let decisions_file = out.join(format!("decisions-{today}.jsonl"));
+    let (kept, mut decisions) = earlier_sends(&decisions_file, &lines)?;
     for line in &lines {
         totals.add_decision(line);
-        decisions.push_str(&serde_json::to_string(line)?);
-        decisions.push('\n');
+        if !kept.contains(line.obligation.as_str()) {
+            decisions.push_str(&serde_json::to_string(line)?);
+            decisions.push('\n');
+        }
     }
-    fs::write(out.join(format!("decisions-{today}.jsonl")), decisions)?;
+    fs::write(&decisions_file, decisions)?;
     messages.read_new(|line| totals.add_message(line))?;
     totals.take_capacity(&stack.store);
     print(&arguments, &tenant, at, &totals, started.elapsed().as_secs_f64())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The lines of an earlier run of the day that say why something was sent: a later run finds it sent and says only that.
+fn earlier_sends(file: &Path, lines: &[DecisionLine]) -> anyhow::Result<(HashSet<String>, String)> {
+    let (mut kept, mut text) = (HashSet::new(), String::new());
+    if !file.exists() {
+        return Ok((kept, text));
+    }
+    let sends = lines.iter().filter(|line| line.verdict == Decision::Send);
+    let now: HashSet<&str> = sends.map(|line| line.obligation.as_str()).collect();
+    for line in fs::read_to_string(file)?.lines() {
+        let said: serde_json::Value = serde_json::from_str(line)
+            .with_context(|| format!("a line of {} cannot be read", file.display()))?;
+        let Some(obligation) = said["obligation"].as_str().filter(|o| !now.contains(o)) else { continue };
+        if said["verdict"] == "send" {
+            kept.insert(obligation.to_owned());
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    Ok((kept, text))
 }
 
 async fn import_portfolio(
@@ -108,7 +137,7 @@ async fn import_portfolio(
         scope: Scope::new(tenant.id.clone(), tenant.shards),
         sequence: u64::try_from((today - NaiveDate::MIN).num_days()).unwrap_or_default(),
         as_of: today,
-        sha256: source.sha256,
+        key: import_key(&source.sha256, demo::MAPPING, today, ReadOptions::default()),
         options: ReadOptions::default(),
     };
     let bar = progress::spinner("importing", arguments.json);

@@ -60,11 +60,9 @@ impl Checkpoint {
             }
             (saved.next_day.pred_opt().is_some_and(|last| last <= to)).then_some(saved)
         } else {
-            if files.messages.exists() || files.decisions.exists() {
-                // A replay that was stopped before its first checkpoint, or somebody else's files.
-                if !files.database.exists() {
-                    bail!("{} holds files that are not a replay's; expected an empty folder", out.display());
-                }
+            // A replay leaves its first checkpoint before anything else, so these files are somebody else's.
+            if files.messages.exists() || files.decisions.exists() || files.database.exists() {
+                bail!("{} holds files that are not a replay's; expected an empty folder", out.display());
             }
             None
         };
@@ -89,9 +87,18 @@ impl Checkpoint {
             fs::copy(&copy, &files.database)
                 .with_context(|| format!("the checkpoint's database {} is gone", copy.display()))?;
         }
+        start.write(out)?;
         truncate(&files.messages, start.messages_bytes)?;
         truncate(&files.decisions, start.decisions_bytes)?;
         Ok(start)
+    }
+
+    /// Writes the checkpoint in place of the last one.
+    fn write(&self, out: &Path) -> anyhow::Result<()> {
+        let state = state_file(out);
+        let new = with_suffix(&state, ".new");
+        fs::write(&new, serde_json::to_vec_pretty(self)?)?;
+        Ok(fs::rename(&new, &state)?)
     }
 
     /// Saves where the replay stands.
@@ -118,10 +125,7 @@ impl Checkpoint {
             database: database.clone(),
             totals: totals.clone(),
         };
-        let state = state_file(out);
-        let before = with_suffix(&state, ".new");
-        fs::write(&before, serde_json::to_vec_pretty(&checkpoint)?)?;
-        fs::rename(&before, &state)?;
+        checkpoint.write(out)?;
         for entry in fs::read_dir(out)? {
             let path = entry?.path();
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
@@ -131,6 +135,14 @@ impl Checkpoint {
         }
         Ok(())
     }
+}
+
+/// Refuses the folder of a replay, whose files nobody else may change.
+pub(crate) fn refuse_folder(out: &Path) -> anyhow::Result<()> {
+    if state_file(out).exists() {
+        bail!("{} holds a replay; expected another folder", out.display());
+    }
+    Ok(())
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
