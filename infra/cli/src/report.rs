@@ -90,8 +90,9 @@ impl Totals {
 
     /// Units per thousand obligations scanned, and per touch: the figures that the cost of running hangs on.
     pub(crate) fn unit_rates(&self) -> UnitRates {
+        // A sum of nothing is minus zero, and zero added makes it zero.
         let of = |names: &[&str], pick: fn(&Units) -> f64| -> f64 {
-            names.iter().filter_map(|n| self.capacity.get(*n)).map(pick).sum()
+            names.iter().filter_map(|n| self.capacity.get(*n)).map(pick).sum::<f64>() + 0.0
         };
         let scanned = self.all_verdicts().max(1) as f64 / 1_000.0;
         let messages = self.messages.max(1) as f64;
