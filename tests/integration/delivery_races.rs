@@ -131,13 +131,34 @@ async fn what_was_refused_for_now_is_sent_exactly_once_by_the_next_wave() {
     assert!(stack.fence("ana").await.reached.is_empty(), "a stage that was not sent is not reached");
     assert_eq!(stack.wave(at(23, 8, 14)).await, 0);
     assert_eq!(stack.wave(at(23, 8, 15)).await, 1);
-    assert_eq!(stack.wave(at(23, 8, 30)).await, 1);
-    assert!(stack.outbox.messages().is_empty());
+    // The waits double: 15 minutes, 30, an hour.
+    assert_eq!(stack.wave(at(23, 8, 44)).await, 0);
     assert_eq!(stack.wave(at(23, 8, 45)).await, 1);
-    assert_eq!(stack.wave(at(23, 9, 0)).await, 0);
-    stack.scan(at(23, 9, 0)).await;
+    assert!(stack.outbox.messages().is_empty());
+    assert_eq!(stack.wave(at(23, 9, 45)).await, 1);
+    assert_eq!(stack.wave(at(23, 18, 0)).await, 0);
+    stack.scan(at(23, 18, 0)).await;
     assert_eq!(stack.sent_to("ana"), ["email d3:a"]);
     assert_eq!(stack.states("ana").await, [TouchState::Sent]);
+}
+
+#[tokio::test]
+async fn what_is_refused_again_and_again_fails_with_its_reason() {
+    let stack = ana_is_late().await;
+    for _ in 0..delivery::TRIES_MAX {
+        stack.outbox.fail_next(Fault::Refuse { retry: true });
+    }
+    stack.scan(at(23, 8, 0)).await;
+    // A wait of hours may end outside the window, where the touch is put off to the next morning.
+    for day in 23..=25 {
+        for hour in 7..19 {
+            stack.wave(at(day, hour, 0)).await;
+            stack.wave(at(day, hour, 30)).await;
+        }
+    }
+    assert_eq!(stack.states("ana").await.last(), Some(&TouchState::Failed));
+    assert!(stack.outbox.messages().is_empty());
+    assert_eq!(stack.wave(at(26, 18, 0)).await, 0, "what failed waits no more");
 }
 
 #[tokio::test]
@@ -147,8 +168,10 @@ async fn a_scan_may_come_before_the_wave_of_a_retry() {
     stack.scan(at(23, 8, 0)).await;
     stack.scan(at(23, 8, 5)).await;
     assert_eq!(stack.sent_to("ana"), ["email d3:a"]);
-    assert_eq!(stack.wave(at(23, 8, 15)).await, 0);
+    assert_eq!(stack.wave(at(23, 8, 15)).await, 1, "it is looked at once more and ends");
+    assert_eq!(stack.wave(at(23, 8, 16)).await, 0);
     assert_eq!(stack.sent_to("ana").len(), 1);
+    assert_eq!(stack.states("ana").await, [TouchState::Sent]);
 }
 
 /// Loses one call, and then looks for a second message of its stage by every way that one could come.
@@ -237,7 +260,7 @@ async fn a_sunday_touch_goes_out_on_monday_morning_with_what_falls_due_then() {
     stack.import(1, &[ana.owes("a", 19), ana.owes("b", 20)]).await;
     stack.scan(at(22, 8, 0)).await;
     assert!(stack.outbox.messages().is_empty(), "nobody is dunned on a Sunday in Colombia");
-    assert_eq!(stack.states("ana").await, [TouchState::Planned]);
+    assert_eq!(stack.store.next_wave_at(&stack.scope, day(22), 2).await, Ok(Some(at(23, 7, 0))));
     assert_eq!(stack.wave(at(23, 6, 59)).await, 0);
     assert_eq!(stack.wave(at(23, 7, 0)).await, 1);
     assert_eq!(stack.sent_to("ana"), ["email d3:a,d3:b"]);

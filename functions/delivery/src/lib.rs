@@ -11,25 +11,28 @@ use channels::{Outcome, Outgoing, Sender};
 use chrono::{DateTime, Duration, Utc};
 use domain::channel::Channel;
 use domain::customer::Reach;
+use domain::ids::TouchId;
 use domain::message::message_context;
 use domain::planner::{Facts, Plan, Rules, plan};
 use domain::touch::Touch;
 use domain::verdict::{Decision, Verdict};
 use runtime::batch::each_job;
 use runtime::decision_log::{DecisionLine, DecisionLog, DecisionSource, local};
-use runtime::job::{Job, TouchJob};
+use runtime::job::{Job, TouchJob, WavePlace};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use serde::Serialize;
-use store::{
-    ClaimConflict, ClaimError, CustomerFacts, Store, StoreError, SuppressionKey, TouchError, TouchKey,
-    Waiting,
-};
+use store::{ClaimConflict, ClaimError, CustomerFacts, Store, StoreError, SuppressionKey, TouchKey};
 
 /// How often a customer is decided anew when facts keep arriving between decision and claim.
 pub const DECISIONS_MAX: usize = 5;
-/// How long a touch that was surely not sent waits before it is tried again, in minutes.
+/// How long a touch that was surely not sent waits before its second try, in minutes. Every further wait is twice the
+/// one before, up to [`RETRY_AFTER_MINUTES_MAX`].
 pub const RETRY_AFTER_MINUTES: i64 = 15;
+/// The longest wait between two tries, in minutes.
+pub const RETRY_AFTER_MINUTES_MAX: i64 = 240;
+/// How often a touch that the provider refuses for now is tried before it fails.
+pub const TRIES_MAX: u32 = 8;
 
 /// What a sending function works with.
 #[derive(Debug)]
@@ -133,9 +136,34 @@ pub async fn deliver(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<
         return Err(DeliveryError::WrongQueue { found: job.channel, expected: deps.channel, touch });
     }
     let rules = deps.rules.load(&deps.store, &job.tenant).await?;
+    let handled = decide_and_send(deps, job, &rules, now).await?;
+    if let Some(wave) = job.wave {
+        leave_wave(deps, &rules, job, wave, &handled, now).await;
+    }
+    Ok(handled.delivered)
+}
+
+/// How a job ended, and which touch carries what the job was about.
+struct Handled {
+    delivered: Delivered,
+    carried_by: Option<TouchId>,
+}
+
+impl Handled {
+    const fn without_touch(delivered: Delivered) -> Self {
+        Self { delivered, carried_by: None }
+    }
+}
+
+async fn decide_and_send(
+    deps: &Deps,
+    job: &TouchJob,
+    rules: &TenantRules,
+    now: DateTime<Utc>,
+) -> Result<Handled, DeliveryError> {
     for _ in 0..DECISIONS_MAX {
         let Some(facts) = deps.store.customer_facts(&job.tenant, &job.customer).await? else {
-            return close_planned(deps, job, "customer_gone", now).await;
+            return Ok(Handled::without_touch(Delivered::Prevented { reason: "customer_gone".to_owned() }));
         };
         let suppressed =
             suppressed_channels(&deps.store, &deps.suppression, &job.tenant, &facts.customer).await?;
@@ -143,12 +171,10 @@ pub async fn deliver(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<
         let decided = decide(&rules_for, &facts, &suppressed, now);
         let touch = match &decided.now {
             Some(touch) if touch.channel == deps.channel => touch,
-            Some(touch) => {
-                return redirect(deps, job, touch).await;
-            }
+            Some(touch) => return redirect(deps, job, touch).await.map(Handled::without_touch),
             None => {
                 record(deps, &rules_for, &facts, &decided, DecisionSource::Revision);
-                return put_off(deps, job, &rules, &decided, now).await;
+                return put_off(deps, rules, &decided).await;
             }
         };
         match deps.store.claim(&rules.scope(), touch, &facts.fence, now).await {
@@ -156,17 +182,13 @@ pub async fn deliver(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<
             Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }) => continue,
             Err(ClaimError::Conflict {
                 which: ClaimConflict::AlreadyClaimed(_) | ClaimConflict::AuditTaken,
-            }) => {
-                return Ok(Delivered::AlreadyClaimed);
-            }
+            }) => return Ok(Handled::without_touch(Delivered::AlreadyClaimed)),
             Err(ClaimError::Store(error)) => return Err(error.into()),
         }
         record(deps, &rules_for, &facts, &decided, DecisionSource::Claim);
-        if job.waited && touch.id != job.touch {
-            // What the waiting touch was about goes out in this one, which carries more or less than was planned.
-            supersede(deps, job, touch, now).await;
-        }
-        return Ok(send(deps, &rules, &rules_for, &facts, touch, now).await);
+        let tries = job.wave.map_or(0, |wave| wave.tries) + 1;
+        let delivered = send(deps, rules, &rules_for, &facts, touch, tries, now).await;
+        return Ok(Handled { delivered, carried_by: Some(touch.id.clone()) });
     }
     Err(DeliveryError::Restless { customer: job.customer.to_string() })
 }
@@ -189,6 +211,7 @@ async fn send(
     rules: &Rules<'_>,
     facts: &CustomerFacts,
     touch: &Touch,
+    tries: u32,
     now: DateTime<Utc>,
 ) -> Delivered {
     let outcome = call_provider(deps, &tenant.tenant, rules, facts, touch, now).await;
@@ -197,10 +220,14 @@ async fn send(
         Outcome::Accepted { provider_id } => (store::Outcome::Sent { provider_id }, Delivered::Sent),
         Outcome::NotSent { reason, retry: false } => (store::Outcome::Failed { reason }, Delivered::Failed),
         Outcome::Unknown { reason } => (store::Outcome::Unknown { reason }, Delivered::Unknown),
+        Outcome::NotSent { reason, retry: true } if tries >= TRIES_MAX => {
+            let reason = format!("refused {tries} times: {reason}");
+            (store::Outcome::Failed { reason }, Delivered::Failed)
+        }
         Outcome::NotSent { reason, retry: true } => {
-            let retry_at = now + Duration::minutes(RETRY_AFTER_MINUTES);
-            tracing::warn!(touch = %touch.id, %reason, %retry_at, "not sent; released");
-            let released = deps.store.release(&tenant.scope(), &place, retry_at).await;
+            let retry_at = now + retry_after(tries);
+            tracing::warn!(touch = %touch.id, %reason, tries, %retry_at, "not sent; released");
+            let released = deps.store.release(&tenant.scope(), &place, retry_at, tries).await;
             if let Err(error) = released {
                 tracing::error!(touch = %touch.id, %error, "the claim could not be released; the sweeper will");
             }
@@ -211,6 +238,12 @@ async fn send(
         tracing::error!(touch = %touch.id, %error, "the touch stays claimed; the sweeper will settle it");
     }
     delivered
+}
+
+/// How long to wait after so many tries.
+fn retry_after(tries: u32) -> Duration {
+    let doubled = RETRY_AFTER_MINUTES.saturating_mul(1 << tries.saturating_sub(1).min(16));
+    Duration::minutes(doubled.min(RETRY_AFTER_MINUTES_MAX))
 }
 
 async fn call_provider(
@@ -244,22 +277,12 @@ async fn call_provider(
 }
 
 /// Nothing goes out now: the touch moves to its next lawful moment, or ends with the reason.
-async fn put_off(
-    deps: &Deps,
-    job: &TouchJob,
-    rules: &TenantRules,
-    decided: &Plan,
-    now: DateTime<Utc>,
-) -> Result<Delivered, DeliveryError> {
+async fn put_off(deps: &Deps, rules: &TenantRules, decided: &Plan) -> Result<Handled, DeliveryError> {
     if let Some(later) = &decided.later {
-        deps.store.plan_touch(&rules.scope(), later, Waiting::Wave).await?;
-        if later.id != job.touch || later.on != job.on {
-            close_planned(deps, job, "superseded", now).await?;
-        }
-        return Ok(Delivered::Deferred);
+        deps.store.plan_touch(&rules.scope(), later).await?;
+        return Ok(Handled { delivered: Delivered::Deferred, carried_by: Some(later.id.clone()) });
     }
-    let reason = decisive(&decided.verdicts);
-    close_planned(deps, job, &reason, now).await
+    Ok(Handled::without_touch(Delivered::Prevented { reason: decisive(&decided.verdicts) }))
 }
 
 /// The code of the first reason of what is most alive among the verdicts.
@@ -269,27 +292,31 @@ fn decisive(verdicts: &[Verdict]) -> String {
     open.or_else(|| verdicts.first()).map_or_else(|| "no_obligation".to_owned(), code)
 }
 
-async fn close_planned(
+/// Takes the touch of the job out of its wave, and says there what became of it where nothing else does.
+async fn leave_wave(
     deps: &Deps,
+    rules: &TenantRules,
     job: &TouchJob,
-    reason: &str,
+    wave: WavePlace,
+    handled: &Handled,
     now: DateTime<Utc>,
-) -> Result<Delivered, DeliveryError> {
-    if job.waited {
-        match deps.store.prevent(&job.tenant, &place_of(job), reason, now).await {
-            // Whoever closed it first has said why.
-            Ok(_) | Err(TouchError::Conflict { .. }) => {}
-            Err(TouchError::Store(error)) => return Err(error.into()),
+) {
+    let (scope, place) = (rules.scope(), place_of(job));
+    let done = match (&handled.delivered, &handled.carried_by) {
+        // The job is in another queue by now, and whoever takes it there ends the wait.
+        (Delivered::Redirected, _) => Ok(()),
+        (Delivered::Prevented { reason }, _) => {
+            deps.store.prevent(&scope, &place, wave.send_at, reason, now).await.map(|_| ())
         }
-    }
-    Ok(Delivered::Prevented { reason: reason.to_owned() })
-}
-
-async fn supersede(deps: &Deps, job: &TouchJob, by: &Touch, now: DateTime<Utc>) {
-    let done = deps.store.supersede(&job.tenant, &place_of(job), &by.id, now).await;
+        // What it was about goes out in another touch, which carries more or less than was planned.
+        (_, Some(by)) if *by != job.touch => {
+            deps.store.supersede(&scope, &place, wave.send_at, by, now).await.map(|_| ())
+        }
+        _ => deps.store.leave_wave(&scope, &place, wave.send_at).await,
+    };
     if let Err(error) = done {
-        // It is decided again when its moment is looked at the next time, and ends then.
-        tracing::warn!(touch = %job.touch, %error, "the waiting touch could not be closed");
+        // It is dispatched again with the next wave, finds nothing left to do, and ends then.
+        tracing::warn!(touch = %job.touch, %error, "the touch could not leave its wave");
     }
 }
 

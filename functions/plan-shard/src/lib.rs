@@ -22,7 +22,7 @@ use runtime::job::{JOB_VERSION, ShardJob, TouchJob};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use serde::Serialize;
-use store::{OpenEntry, Store, StoreError, SuppressionKey, Waiting};
+use store::{OpenEntry, Store, StoreError, SuppressionKey};
 
 /// How many index entries are read at once.
 pub const INDEX_PAGE: u32 = 1_000;
@@ -141,7 +141,7 @@ impl Outgoing {
             touch: touch.id.clone(),
             on: touch.on,
             channel: touch.channel,
-            waited: false,
+            wave: None,
         };
         match touch.channel {
             Channel::Email => self.email.push(touch_job),
@@ -178,7 +178,7 @@ async fn plan_customer(
         outgoing.add(job, touch);
     }
     if let Some(touch) = &later {
-        deps.store.plan_touch(&rules.scope(), touch, Waiting::Wave).await?;
+        deps.store.plan_touch(&rules.scope(), touch).await?;
         outgoing.waiting += 1;
     }
     let zone = facts.customer.time_zone.unwrap_or(rules_for.jurisdiction.time_zone());

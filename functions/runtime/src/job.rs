@@ -2,7 +2,7 @@
 //!
 //! Invariant: a job names things, it carries no facts. Whoever takes it reads the facts of that moment.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::channel::Channel;
 use domain::ids::{CustomerId, TenantId, TouchId};
 use serde::{Deserialize, Serialize};
@@ -56,8 +56,19 @@ pub struct TouchJob {
     pub on: NaiveDate,
     /// The channel whose queue the job is in.
     pub channel: Channel,
-    /// Whether the touch waited in the wave index, and so has an item of its own.
-    pub waited: bool,
+    /// The wave that the touch waited in; absent where it was queued at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<WavePlace>,
+}
+
+/// Where a touch waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WavePlace {
+    /// The moment it waited for.
+    pub send_at: DateTime<Utc>,
+    /// How often it was tried before and refused for now.
+    pub tries: u32,
 }
 
 /// Why a queue message is not a job.

@@ -232,8 +232,15 @@ pub(crate) fn wave_partition(of: &TenantId, day_utc: NaiveDate, shard: u16) -> S
     format!("{}#WAVE#{}#{shard}", tenant(of), day_text(day_utc))
 }
 
-pub(crate) fn wave_sort(send_at: DateTime<Utc>, id: &TouchId) -> String {
-    format!("{}#{}", instant_text(send_at), escape(id.as_str()))
+/// The place of a planned touch that waits for `send_at`.
+pub(crate) fn wave(of: &Scope, customer: &CustomerId, send_at: DateTime<Utc>, id: &TouchId) -> Key {
+    let partition = wave_partition(&of.tenant, send_at.date_naive(), of.shard_of(customer));
+    Key::new(partition, format!("{}#{}", instant_text(send_at), escape(id.as_str())))
+}
+
+/// The moment that a key of [`wave`] waits for.
+pub(crate) fn wave_of(sk: &str) -> Option<DateTime<Utc>> {
+    instant_of(sk.split_once('#')?.0)
 }
 
 /// The end of a range of keys that begin with `prefix#`: the character after `#`.

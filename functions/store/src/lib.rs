@@ -36,7 +36,7 @@ pub use ledger::ImportState;
 pub use open::{OpenEntry, ReachedEntry};
 pub use settings::{POLICY_VERSION_MAX, PolicyDoc, SettingsDoc};
 pub use suppression::SuppressionKey;
-pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord, Waiting};
+pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};
 pub use wave::{WAVE_DAYS_AHEAD_MAX, WaveEntry};
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The two tables and their indexes: the definition that the local database is created from, and that the
+//! The two tables and their index: the definition that the local database is created from, and that the
 //! deployment template is compared with.
 //!
 //! Invariant: an index projects only what its readers need, so that a scan stays cheap; contacts are never in one.
@@ -9,12 +9,8 @@ use crate::TableNames;
 
 /// The index of open obligations, and of fences with a reached stage.
 pub const OPEN_INDEX: &str = "open";
-/// The index of planned touches that wait for their moment.
-pub const WAVE_INDEX: &str = "wave";
 /// What the open index projects besides keys: holds of an obligation, reached stages of a fence.
 pub const OPEN_PROJECTION: &[&str] = &["h", "r"];
-/// What the wave index holds beside the keys: the channel, so that a dispatcher reads no touch.
-pub const WAVE_PROJECTION: &[&str] = &["n"];
 
 /// The `CreateTable` requests of both tables, in DynamoDB's own JSON.
 #[must_use]
@@ -31,18 +27,13 @@ pub fn definitions(names: &TableNames) -> [Json; 2] {
     let ops = json!({
         "TableName": names.ops,
         "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": attributes(&["pk", "sk", "op", "os", "wp", "ws"]),
+        "AttributeDefinitions": attributes(&["pk", "sk", "op", "os"]),
         "KeySchema": keys("pk", "sk"),
         "GlobalSecondaryIndexes": [
             {
                 "IndexName": OPEN_INDEX,
                 "KeySchema": keys("op", "os"),
                 "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": OPEN_PROJECTION},
-            },
-            {
-                "IndexName": WAVE_INDEX,
-                "KeySchema": keys("wp", "ws"),
-                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": WAVE_PROJECTION},
             },
         ],
     });

@@ -1,4 +1,4 @@
-//! Touches around their claim: planned, settled, released, prevented, superseded, and told as a timeline.
+//! Touches after their claim: settled, released, and told as a timeline. Before it they wait in a wave.
 //!
 //! Invariant: every change names the state it starts from. Doing the same twice is fine and changes nothing; doing
 //! something else is a conflict that says what was found.
@@ -12,6 +12,7 @@ use crate::backend::{Expression, Failure, Query, Table, Write};
 use crate::claim::fence_write;
 use crate::item::{StoredTouch, decode_fence, settled_item};
 use crate::key::{TOUCH, customer_partition};
+use crate::wave::waiting_item;
 use crate::{Scope, Store, StoreError, failed, key};
 
 /// The longest reason that is kept, in characters.
@@ -42,15 +43,6 @@ impl TouchKey {
     fn key(&self, tenant: &TenantId) -> key::Key {
         key::touch(tenant, &self.customer, self.on, &self.id)
     }
-}
-
-/// How a planned touch gets to its channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waiting {
-    /// It is queued at once. It is not in the wave index, which saves two write units.
-    Queued,
-    /// It waits in the wave index for its `send_at`.
-    Wave,
 }
 
 /// Whether a call changed something.
@@ -132,31 +124,6 @@ impl From<StoredTouch> for TouchRecord {
 }
 
 impl Store {
-    /// Plans a touch, unless it is there in any state. Gives the state it now has, and whether it is new.
-    /// Counted as `plan`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the write fails.
-    pub async fn plan_touch(
-        &self,
-        scope: &Scope,
-        touch: &Touch,
-        waiting: Waiting,
-    ) -> Result<(TouchState, Change), StoreError> {
-        let key = TouchKey::of(touch).key(&scope.tenant);
-        let stored = StoredTouch::planned(touch.clone());
-        let item = match waiting {
-            Waiting::Queued => stored.encode(key),
-            Waiting::Wave => stored.encode_waiting(key, scope, touch.send_at),
-        };
-        let put = Write::Put { table: Table::Ops, item, condition: Some(Expression::absent()) };
-        match self.write("plan", put).await {
-            Ok(()) => Ok((TouchState::Planned, Change::Made)),
-            Err(Failure::Condition(Some(found))) => Ok((settled_item(&found)?.0, Change::Already)),
-            Err(failure) => Err(failed("plan", failure)),
-        }
-    }
-
     /// Closes a claim with the outcome of the provider call. Counted as `settle`.
     ///
     /// # Errors
@@ -197,58 +164,6 @@ impl Store {
         self.change_touch("settle", write, TouchState::Claimed, to, &detail).await
     }
 
-    /// Closes a planned touch that a fact forbids. Counted as `prevent`.
-    ///
-    /// # Errors
-    /// [`TouchError::Conflict`] when the touch is not planned, or was prevented for another reason.
-    pub async fn prevent(
-        &self,
-        tenant: &TenantId,
-        touch: &TouchKey,
-        reason: &str,
-        at: DateTime<Utc>,
-    ) -> Result<Change, TouchError> {
-        self.close_planned("prevent", tenant, touch, (TouchState::Prevented, reason), at).await
-    }
-
-    /// Closes a planned touch whose obligations another touch carries. Counted as `supersede`.
-    ///
-    /// # Errors
-    /// [`TouchError::Conflict`] when the touch is not planned, or was superseded by another one.
-    pub async fn supersede(
-        &self,
-        tenant: &TenantId,
-        touch: &TouchKey,
-        by: &TouchId,
-        at: DateTime<Utc>,
-    ) -> Result<Change, TouchError> {
-        self.close_planned("supersede", tenant, touch, (TouchState::Superseded, by.as_str()), at).await
-    }
-
-    async fn close_planned(
-        &self,
-        operation: &'static str,
-        tenant: &TenantId,
-        touch: &TouchKey,
-        (to, reason): (TouchState, &str),
-        at: DateTime<Utc>,
-    ) -> Result<Change, TouchError> {
-        let reason = clipped(reason);
-        let condition = Expression {
-            text: "#st = :from",
-            names: &["st", "sa", "rs", "wp", "ws"],
-            values: vec![
-                (":from", TouchState::Planned.as_str().into()),
-                (":to", to.as_str().into()),
-                (":at", at.timestamp_millis().into()),
-                (":detail", reason.as_str().into()),
-            ],
-        };
-        let update = "SET #st = :to, #sa = :at, #rs = :detail REMOVE #wp, #ws";
-        let write = Write::Update { key: touch.key(tenant), update, condition };
-        self.change_touch(operation, write, TouchState::Planned, to, &reason).await
-    }
-
     async fn change_touch(
         &self,
         operation: &'static str,
@@ -272,9 +187,9 @@ impl Store {
         }
     }
 
-    /// Takes a claim back whose message was surely not sent: the touch is planned again for `retry_at`, in the
-    /// wave index, and the fence is as if it had not been claimed, under a new version. The audit trail keeps the
-    /// claim. Counted as `release`.
+    /// Takes a claim back whose message was surely not sent: the touch is planned again and waits for `retry_at`, and
+    /// the fence is as if it had not been claimed, under a new version. The audit trail keeps the claim. `tries` says
+    /// how often it was tried by now. Counted as `release`.
     ///
     /// # Errors
     /// [`TouchError::Conflict`] when the touch is neither claimed nor planned already.
@@ -283,6 +198,7 @@ impl Store {
         scope: &Scope,
         touch: &TouchKey,
         retry_at: DateTime<Utc>,
+        tries: u32,
     ) -> Result<Change, TouchError> {
         let place = touch.key(&scope.tenant);
         let fence_place = key::fence(&scope.tenant, &touch.customer);
@@ -312,9 +228,11 @@ impl Store {
                     (":ca", claimed_at.timestamp_millis().into()),
                 ],
             };
-            let item = planned.encode_waiting(place.clone(), scope, retry_at);
+            let waiting = waiting_item(scope, planned.touch.clone(), tries);
+            let item = planned.encode(place.clone());
             let writes = vec![
                 Write::Put { table: Table::Ops, item, condition: Some(still_claimed) },
+                Write::Put { table: Table::Ops, item: waiting, condition: None },
                 fence_write(scope, &touch.customer, fence.version, &next),
             ];
             match self.transact("release", writes).await {
@@ -327,7 +245,7 @@ impl Store {
         Err(StoreError::Retryable { operation: "release", reason }.into())
     }
 
-    /// A touch; `None` when it was never planned nor claimed. Strongly consistent; counted as `touches`.
+    /// A touch; `None` when it was never claimed nor closed. Strongly consistent; counted as `touches`.
     ///
     /// # Errors
     /// [`StoreError`] when the read fails.

@@ -1,17 +1,18 @@
-//! The wave index: planned touches that wait for their moment, and what was left behind.
+//! Waves: planned touches that wait for their moment, and what was left behind.
 //!
-//! Invariant: a touch is in it only while it is planned and waits; its entry holds keys only.
+//! Invariant: a planned touch is one small item in the partition of its day and shard until its moment has been
+//! decided, and nowhere else. What became of it then stands with its customer, before it leaves the wave.
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, SubsecRound, Utc};
 use domain::channel::Channel;
-use domain::ids::{CustomerId, TenantId, TouchId};
+use domain::ids::{CustomerId, TouchId};
+use domain::touch::{Touch, TouchState};
 
-use crate::backend::Expression;
-use crate::item::Reader;
-use crate::key::{customer_of, end_of, instant_of, instant_text, touch_of, wave_partition};
-use crate::tables::WAVE_INDEX;
-use crate::touch::TouchKey;
-use crate::{Cursor, Page, Scope, Store, StoreError};
+use crate::backend::{Expression, Failure, Item, Query, Table, Write};
+use crate::item::{Reader, StoredTouch, set};
+use crate::key::{self, Key, customer_of, end_of, instant_text, touch_of, wave_of, wave_partition};
+use crate::touch::{Change, TouchKey, clipped};
+use crate::{Cursor, PAGE_ITEMS_MAX, Page, Scope, Store, StoreError, failed};
 
 /// How far ahead the next wave is looked for, in days.
 pub const WAVE_DAYS_AHEAD_MAX: u16 = 35;
@@ -25,17 +26,111 @@ pub struct WaveEntry {
     pub channel: Channel,
     /// When it may go.
     pub send_at: DateTime<Utc>,
+    /// How often it was tried before and refused for now.
+    pub tries: u32,
 }
 
 impl Store {
+    /// Lets a planned touch wait for its `send_at`, and says whether that is new. Counted as `plan`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the write fails.
+    pub async fn plan_touch(&self, scope: &Scope, touch: &Touch) -> Result<Change, StoreError> {
+        let item = waiting_item(scope, touch.clone(), 0);
+        let put = Write::Put { table: Table::Ops, item, condition: Some(Expression::absent()) };
+        match self.write("plan", put).await {
+            Ok(()) => Ok(Change::Made),
+            Err(Failure::Condition(_)) => Ok(Change::Already),
+            Err(failure) => Err(failed("plan", failure)),
+        }
+    }
+
+    /// Takes a touch out of its wave once its moment was decided and is recorded elsewhere. Counted as `unwait`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the write fails.
+    pub async fn leave_wave(
+        &self,
+        scope: &Scope,
+        touch: &TouchKey,
+        send_at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let key = key::wave(scope, &touch.customer, send_at, &touch.id);
+        self.write("unwait", Write::Delete { key }).await.map_err(|failure| failed("unwait", failure))
+    }
+
+    /// Closes a waiting touch that a fact forbids. One that has gone another way meanwhile stays as it is. Counted as
+    /// `prevent`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a request fails; the same call can be made again.
+    pub async fn prevent(
+        &self,
+        scope: &Scope,
+        touch: &TouchKey,
+        send_at: DateTime<Utc>,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Result<Change, StoreError> {
+        self.close_waiting("prevent", scope, touch, send_at, (TouchState::Prevented, reason), at).await
+    }
+
+    /// Closes a waiting touch whose obligations another touch carries. One that has gone another way meanwhile stays as
+    /// it is. Counted as `supersede`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a request fails; the same call can be made again.
+    pub async fn supersede(
+        &self,
+        scope: &Scope,
+        touch: &TouchKey,
+        send_at: DateTime<Utc>,
+        by: &TouchId,
+        at: DateTime<Utc>,
+    ) -> Result<Change, StoreError> {
+        let end = (TouchState::Superseded, by.as_str());
+        self.close_waiting("supersede", scope, touch, send_at, end, at).await
+    }
+
+    async fn close_waiting(
+        &self,
+        operation: &'static str,
+        scope: &Scope,
+        touch: &TouchKey,
+        send_at: DateTime<Utc>,
+        (state, reason): (TouchState, &str),
+        at: DateTime<Utc>,
+    ) -> Result<Change, StoreError> {
+        let wave = key::wave(scope, &touch.customer, send_at, &touch.id);
+        let Some(waiting) = self.get(operation, wave.clone()).await? else { return Ok(Change::Already) };
+        let mut item = settled_copy(waiting)?;
+        set(&mut item, "st", state.as_str());
+        set(&mut item, "sa", at.timestamp_millis());
+        set(&mut item, "rs", clipped(reason));
+        let unclaimed = Expression {
+            text: "attribute_not_exists(#pk) OR #st = :planned",
+            names: &["pk", "st"],
+            values: vec![(":planned", TouchState::Planned.as_str().into())],
+        };
+        let put = Write::Put { table: Table::Ops, item, condition: Some(unclaimed) };
+        let change = match self.write(operation, put).await {
+            Ok(()) => Change::Made,
+            Err(Failure::Condition(_)) => Change::Already,
+            Err(failure) => return Err(failed(operation, failure)),
+        };
+        let delete = Write::Delete { key: wave };
+        self.write(operation, delete).await.map_err(|failure| failed(operation, failure))?;
+        Ok(change)
+    }
+
     /// Touches of a shard that wait on the UTC `day` and may go at `until` or before, by time. `limit` is bounded
-    /// by [`PAGE_ITEMS_MAX`](crate::PAGE_ITEMS_MAX). Eventually consistent; counted as `wave`.
+    /// by [`PAGE_ITEMS_MAX`]. Strongly consistent; counted as `wave`.
     ///
     /// # Errors
     /// [`StoreError`] when the query fails, or an entry cannot be read.
     pub async fn due_waves(
         &self,
-        tenant: &TenantId,
+        scope: &Scope,
         shard: u16,
         day: NaiveDate,
         until: DateTime<Utc>,
@@ -43,20 +138,20 @@ impl Store {
         limit: u32,
     ) -> Result<Page<WaveEntry>, StoreError> {
         let condition = Expression {
-            text: "#wp = :wp AND #ws <= :until",
-            names: &["wp", "ws"],
+            text: "#pk = :pk AND #sk <= :until",
+            names: &["pk", "sk"],
             values: vec![
-                (":wp", wave_partition(tenant, day, shard).into()),
+                (":pk", wave_partition(&scope.tenant, day, shard).into()),
                 (":until", end_of(&instant_text(until)).into()),
             ],
         };
-        let page = self.query("wave", self.index_query(WAVE_INDEX, condition, cursor, limit)).await?;
+        let page = self.query("wave", wave_query(condition, cursor, limit)).await?;
         let items = page.items.iter().map(entry).collect::<Result<_, StoreError>>()?;
         Ok(Page { items, next: page.next.map(Cursor) })
     }
 
     /// The earliest moment for which a touch waits, on the UTC days from `from_day` over `days_ahead` more (at
-    /// most [`WAVE_DAYS_AHEAD_MAX`]). Eventually consistent; counted as `wave`.
+    /// most [`WAVE_DAYS_AHEAD_MAX`]). Strongly consistent; counted as `wave`.
     ///
     /// # Errors
     /// [`StoreError`] when a query fails, or an entry cannot be read.
@@ -71,11 +166,11 @@ impl Store {
             let mut earliest: Option<DateTime<Utc>> = None;
             for shard in 0..scope.shards {
                 let condition = Expression {
-                    text: "#wp = :wp",
-                    names: &["wp"],
-                    values: vec![(":wp", wave_partition(&scope.tenant, day, shard).into())],
+                    text: "#pk = :pk",
+                    names: &["pk"],
+                    values: vec![(":pk", wave_partition(&scope.tenant, day, shard).into())],
                 };
-                let page = self.query("wave", self.index_query(WAVE_INDEX, condition, None, 1)).await?;
+                let page = self.query("wave", wave_query(condition, None, 1)).await?;
                 if let Some(item) = page.items.first() {
                     let at = entry(item)?.send_at;
                     earliest = Some(earliest.map_or(at, |e| e.min(at)));
@@ -89,11 +184,45 @@ impl Store {
     }
 }
 
-fn entry(item: &crate::backend::Item) -> Result<WaveEntry, StoreError> {
+/// The item of a touch that waits for its `send_at`, after so many tries.
+pub(crate) fn waiting_item(scope: &Scope, touch: Touch, tries: u32) -> Item {
+    let send_at = touch.send_at.trunc_subsecs(3);
+    let wave = key::wave(scope, &touch.customer, send_at, &touch.id);
+    let place = key::touch(&scope.tenant, &touch.customer, touch.on, &touch.id);
+    StoredTouch::planned(Touch { send_at, ..touch }).encode_waiting(wave, place, tries)
+}
+
+/// A waiting item at the place of its touch.
+fn settled_copy(mut waiting: Item) -> Result<Item, StoreError> {
+    let r = Reader::new("wave entry", &waiting);
+    let place = Key::new(r.text("tp")?, r.text("ts")?);
+    for name in ["tp", "ts", "tr"] {
+        waiting.remove(name);
+    }
+    set(&mut waiting, "pk", place.pk);
+    set(&mut waiting, "sk", place.sk);
+    Ok(waiting)
+}
+
+fn wave_query(condition: Expression, cursor: Option<Cursor>, limit: u32) -> Query {
+    Query {
+        table: Table::Ops,
+        index: None,
+        condition,
+        consistent: true,
+        limit: Some(limit.clamp(1, PAGE_ITEMS_MAX)),
+        start: cursor.map(|c| c.0),
+    }
+}
+
+fn entry(item: &Item) -> Result<WaveEntry, StoreError> {
     let r = Reader::new("wave entry", item);
-    let customer: CustomerId = r.read("pk", "T#<tenant>#CUST#<customer>", customer_of)?;
-    let (on, id): (NaiveDate, TouchId) = r.read("sk", "TOUCH#<day>#<id>", touch_of)?;
-    let send_at = r.read("ws", "<send at>#<touch>", |ws| instant_of(ws.split_once('#')?.0))?;
-    let channel = r.read("n", "a channel", |t| t.parse().ok())?;
-    Ok(WaveEntry { touch: TouchKey { customer, on, id }, channel, send_at })
+    let customer: CustomerId = r.read("tp", "T#<tenant>#CUST#<customer>", customer_of)?;
+    let (on, id): (NaiveDate, TouchId) = r.read("ts", "TOUCH#<day>#<id>", touch_of)?;
+    Ok(WaveEntry {
+        touch: TouchKey { customer, on, id },
+        channel: r.read("n", "a channel", |t| t.parse().ok())?,
+        send_at: r.read("sk", "<send at>#<touch>", wave_of)?,
+        tries: r.number_or("tr")?.unwrap_or(0),
+    })
 }

@@ -101,7 +101,7 @@ impl Totals {
             scan_read_units_per_1000_obligations: of(&["scan"], |u| u.read_units) / scanned,
             facts_read_units_per_touch: of(&["facts", "suppressed"], |u| u.read_units) / messages,
             write_units_per_touch: of(&["claim", "settle", "release"], |u| u.write_units) / messages,
-            write_units_per_wait: of(&["plan"], |u| u.write_units) / plans,
+            write_units_per_wait: of(&["plan", "unwait", "prevent", "supersede"], |u| u.write_units) / plans,
         }
     }
 }
@@ -115,7 +115,7 @@ pub(crate) struct UnitRates {
     pub(crate) facts_read_units_per_touch: f64,
     /// From claim to sent.
     pub(crate) write_units_per_touch: f64,
-    /// What a touch costs more for waiting in the wave index until its moment.
+    /// What a touch costs more for waiting until its moment: to enter its wave and to leave it.
     pub(crate) write_units_per_wait: f64,
 }
 

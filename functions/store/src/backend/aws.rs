@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, ConsumedCapacity, KeysAndAttributes, Put, ReturnConsumedCapacity,
+    AttributeValue, ConditionCheck, ConsumedCapacity, Delete, KeysAndAttributes, Put, ReturnConsumedCapacity,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
@@ -95,8 +95,22 @@ impl Aws {
         match write {
             Write::Put { table, item, condition } => self.put(table, item, condition).await,
             Write::Update { key, update, condition } => self.update(key, update, condition).await,
+            Write::Delete { key } => self.delete(key).await,
             check @ Write::Check { .. } => self.transact(vec![check]).await,
         }
+    }
+
+    async fn delete(&self, key: Key) -> Metered<()> {
+        let answer = self
+            .client
+            .delete_item()
+            .table_name(&self.names.ops)
+            .set_key(Some(key_attributes(key)))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| failure(&error, true))?;
+        Ok(((), units(answer.consumed_capacity.as_slice())))
     }
 
     async fn put(&self, table: Table, item: Item, condition: Option<Expression>) -> Metered<()> {
@@ -194,6 +208,10 @@ impl Aws {
                     .set_expression_attribute_values(values)
                     .return_values_on_condition_check_failure(old);
                 action.update(update.build().map_err(|_| incomplete())?)
+            }
+            Write::Delete { key } => {
+                let delete = Delete::builder().table_name(&self.names.ops).set_key(Some(key_attributes(key)));
+                action.delete(delete.build().map_err(|_| incomplete())?)
             }
             Write::Check { key, condition } => {
                 let (names, values) = maps(&condition);

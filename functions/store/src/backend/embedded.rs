@@ -6,11 +6,13 @@ use std::collections::HashMap;
 
 use dynoxide::actions::{
     batch_get_item::{BatchGetItemRequest, KeysAndAttributes},
+    delete_item::DeleteItemRequest,
     get_item::GetItemRequest,
     put_item::PutItemRequest,
     query::QueryRequest,
     transact_write_items::{
-        TransactConditionCheck, TransactPut, TransactUpdate, TransactWriteItem, TransactWriteItemsRequest,
+        TransactConditionCheck, TransactDelete, TransactPut, TransactUpdate, TransactWriteItem,
+        TransactWriteItemsRequest,
     },
     update_item::UpdateItemRequest,
 };
@@ -127,6 +129,15 @@ impl Embedded {
                 };
                 self.database.update_item(request).map_err(failure)?.consumed_capacity
             }
+            Write::Delete { key } => {
+                let request = DeleteItemRequest {
+                    table_name: self.names.ops.clone(),
+                    key: key_attributes(key),
+                    return_consumed_capacity: total(),
+                    ..Default::default()
+                };
+                self.database.delete_item(request).map_err(failure)?.consumed_capacity
+            }
             check @ Write::Check { .. } => return self.transact(vec![check]),
         };
         Ok(((), units(consumed.as_slice())))
@@ -168,6 +179,16 @@ impl Embedded {
                     expression_attribute_names: names,
                     expression_attribute_values: values,
                     return_values_on_condition_check_failure: old(),
+                });
+            }
+            Write::Delete { key } => {
+                action.delete = Some(TransactDelete {
+                    table_name: self.names.ops.clone(),
+                    key: key_attributes(key),
+                    condition_expression: None,
+                    expression_attribute_names: None,
+                    expression_attribute_values: None,
+                    return_values_on_condition_check_failure: None,
                 });
             }
             Write::Check { key, condition } => {

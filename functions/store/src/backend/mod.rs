@@ -135,6 +135,11 @@ pub(crate) enum Write {
         /// The condition, with the names and values of both.
         condition: Expression,
     },
+    /// Removes an item of `ops`, whether it is there or not.
+    Delete {
+        /// Which.
+        key: Key,
+    },
     /// Only checks an item of `ops`, in a transaction.
     Check {
         /// Which.

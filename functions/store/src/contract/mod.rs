@@ -18,7 +18,7 @@ use domain::money::Money;
 use domain::obligation::Obligation;
 use domain::touch::{Touch, TouchItem, touch_id};
 
-use crate::{CustomerFacts, Scope, Store, Waiting};
+use crate::{CustomerFacts, Scope, Store};
 
 /// A store and what must outlive it.
 struct Fixture {
@@ -200,7 +200,7 @@ async fn with_two_obligations(store: &Store) {
 }
 
 async fn plan(store: &Store, touch: &Touch) {
-    store.plan_touch(&scope(), touch, Waiting::Wave).await.unwrap();
+    store.plan_touch(&scope(), touch).await.unwrap();
 }
 
 fn other_touch_id() -> TouchId {

@@ -11,7 +11,7 @@ use super::fence::{reached_list, reached_map, reached_text};
 use super::{Reader, keyed, set, set_some};
 use crate::backend::Item;
 use crate::error::StoreError;
-use crate::key::{Key, Scope, customer_of, touch_of, wave_partition, wave_sort};
+use crate::key::{Key, customer_of, touch_of};
 
 /// A touch as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl StoredTouch {
         }
     }
 
-    /// The item, outside the wave index.
+    /// The item at its place in the customer's partition.
     pub(crate) fn encode(&self, key: Key) -> Item {
         let mut item = keyed(key);
         let t = &self.touch;
@@ -66,12 +66,14 @@ impl StoredTouch {
         item
     }
 
-    /// The item, in the wave index at `send_at`.
-    pub(crate) fn encode_waiting(&self, key: Key, scope: &Scope, send_at: DateTime<Utc>) -> Item {
-        let mut item = self.encode(key);
-        let shard = scope.shard_of(&self.touch.customer);
-        set(&mut item, "wp", wave_partition(&scope.tenant, send_at.date_naive(), shard));
-        set(&mut item, "ws", wave_sort(send_at, &self.touch.id));
+    /// The item at its place in a wave, with its place in the customer's partition beside it.
+    pub(crate) fn encode_waiting(&self, wave: Key, place: Key, tries: u32) -> Item {
+        let mut item = self.encode(wave);
+        set(&mut item, "tp", place.pk);
+        set(&mut item, "ts", place.sk);
+        if tries > 0 {
+            set(&mut item, "tr", u64::from(tries));
+        }
         item
     }
 
