@@ -22,7 +22,7 @@ use runtime::job::{Job, TouchJob, WavePlace};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use serde::Serialize;
-use store::{ClaimConflict, ClaimError, CustomerFacts, Store, StoreError, SuppressionKey, TouchKey};
+use store::{ClaimConflict, ClaimError, CustomerFacts, Store, StoreError, SuppressionKey, TouchKey, WaveKey};
 
 /// How often a customer is decided anew when facts keep arriving between decision and claim.
 pub const DECISIONS_MAX: usize = 5;
@@ -138,7 +138,7 @@ pub async fn deliver(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<
     let rules = deps.rules.load(&deps.store, &job.tenant).await?;
     let handled = decide_and_send(deps, job, &rules, now).await?;
     if let Some(wave) = job.wave {
-        leave_wave(deps, &rules, job, wave, &handled, now).await;
+        leave_wave(deps, job, wave, &handled, now).await;
     }
     Ok(handled.delivered)
 }
@@ -293,26 +293,19 @@ fn decisive(verdicts: &[Verdict]) -> String {
 }
 
 /// Takes the touch of the job out of its wave, and says there what became of it where nothing else does.
-async fn leave_wave(
-    deps: &Deps,
-    rules: &TenantRules,
-    job: &TouchJob,
-    wave: WavePlace,
-    handled: &Handled,
-    now: DateTime<Utc>,
-) {
-    let (scope, place) = (rules.scope(), place_of(job));
+async fn leave_wave(deps: &Deps, job: &TouchJob, wave: WavePlace, handled: &Handled, now: DateTime<Utc>) {
+    let waiting = WaveKey { touch: place_of(job), shard: wave.shard, send_at: wave.send_at };
     let done = match (&handled.delivered, &handled.carried_by) {
         // The job is in another queue by now, and whoever takes it there ends the wait.
         (Delivered::Redirected, _) => Ok(()),
         (Delivered::Prevented { reason }, _) => {
-            deps.store.prevent(&scope, &place, wave.send_at, reason, now).await.map(|_| ())
+            deps.store.prevent(&job.tenant, &waiting, reason, now).await.map(|_| ())
         }
         // What it was about goes out in another touch, which carries more or less than was planned.
         (_, Some(by)) if *by != job.touch => {
-            deps.store.supersede(&scope, &place, wave.send_at, by, now).await.map(|_| ())
+            deps.store.supersede(&job.tenant, &waiting, by, now).await.map(|_| ())
         }
-        _ => deps.store.leave_wave(&scope, &place, wave.send_at).await,
+        _ => deps.store.leave_wave(&job.tenant, &waiting).await,
     };
     if let Err(error) = done {
         // It is dispatched again with the next wave, finds nothing left to do, and ends then.

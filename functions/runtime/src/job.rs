@@ -65,6 +65,8 @@ pub struct TouchJob {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WavePlace {
+    /// The shard of its wave.
+    pub shard: u16,
     /// The moment it waited for.
     pub send_at: DateTime<Utc>,
     /// How often it was tried before and refused for now.

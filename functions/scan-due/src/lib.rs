@@ -9,7 +9,7 @@ use runtime::job::{DueEvent, JOB_VERSION, ShardJob, TouchJob, WavePlace};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError};
 use serde::Serialize;
-use store::{Scope, Store, StoreError};
+use store::{Store, StoreError};
 
 /// How many days back waves are searched for touches that were left behind.
 pub const WAVE_DAYS_BACK: u64 = 7;
@@ -88,7 +88,7 @@ async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<
     for back in (0..=WAVE_DAYS_BACK).rev() {
         let Some(day) = now.date_naive().checked_sub_days(Days::new(back)) else { continue };
         for shard in 0..rules.tenant.shards {
-            touches += dispatch_shard(deps, &rules.scope(), shard, day, now).await?;
+            touches += dispatch_shard(deps, tenant, shard, day, now).await?;
         }
     }
     tracing::info!(%tenant, %as_of, touches, "wave dispatched");
@@ -97,7 +97,7 @@ async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<
 
 async fn dispatch_shard(
     deps: &Deps,
-    scope: &Scope,
+    tenant: &TenantId,
     shard: u16,
     day: NaiveDate,
     now: DateTime<Utc>,
@@ -105,19 +105,19 @@ async fn dispatch_shard(
     let mut touches = 0;
     let mut cursor = None;
     for _ in 0..WAVE_PAGES_MAX {
-        let page = deps.store.due_waves(scope, shard, day, now, cursor, WAVE_PAGE).await?;
+        let page = deps.store.due_waves(tenant, shard, day, now, cursor, WAVE_PAGE).await?;
         touches += page.items.len();
         let (email, sms): (Vec<TouchJob>, Vec<TouchJob>) = page
             .items
             .into_iter()
             .map(|waiting| TouchJob {
                 v: JOB_VERSION,
-                tenant: scope.tenant.clone(),
-                customer: waiting.touch.customer,
-                touch: waiting.touch.id,
-                on: waiting.touch.on,
+                tenant: tenant.clone(),
+                customer: waiting.place.touch.customer,
+                touch: waiting.place.touch.id,
+                on: waiting.place.touch.on,
                 channel: waiting.channel,
-                wave: Some(WavePlace { send_at: waiting.send_at, tries: waiting.tries }),
+                wave: Some(WavePlace { shard, send_at: waiting.place.send_at, tries: waiting.tries }),
             })
             .partition(|job| job.channel == domain::channel::Channel::Email);
         deps.email.send(&email).await?;

@@ -233,9 +233,9 @@ pub(crate) fn wave_partition(of: &TenantId, day_utc: NaiveDate, shard: u16) -> S
 }
 
 /// The place of a planned touch that waits for `send_at`.
-pub(crate) fn wave(of: &Scope, customer: &CustomerId, send_at: DateTime<Utc>, id: &TouchId) -> Key {
-    let partition = wave_partition(&of.tenant, send_at.date_naive(), of.shard_of(customer));
-    Key::new(partition, format!("{}#{}", instant_text(send_at), escape(id.as_str())))
+pub(crate) fn wave(of: &TenantId, shard: u16, send_at: DateTime<Utc>, id: &TouchId) -> Key {
+    let sk = format!("{}#{}", instant_text(send_at), escape(id.as_str()));
+    Key::new(wave_partition(of, send_at.date_naive(), shard), sk)
 }
 
 /// The moment that a key of [`wave`] waits for.

@@ -37,7 +37,7 @@ pub use open::{OpenEntry, ReachedEntry};
 pub use settings::{POLICY_VERSION_MAX, PolicyDoc, SettingsDoc};
 pub use suppression::SuppressionKey;
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};
-pub use wave::{WAVE_DAYS_AHEAD_MAX, WaveEntry};
+pub use wave::{WAVE_DAYS_AHEAD_MAX, WaveEntry, WaveKey};
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Days, NaiveDate, SubsecRound, Utc};
 use domain::channel::Channel;
-use domain::ids::{CustomerId, TouchId};
+use domain::ids::{CustomerId, TenantId, TouchId};
 use domain::touch::{Touch, TouchState};
 
 use crate::backend::{Expression, Failure, Item, Query, Table, Write};
@@ -17,15 +17,30 @@ use crate::{Cursor, PAGE_ITEMS_MAX, Page, Scope, Store, StoreError, failed};
 /// How far ahead the next wave is looked for, in days.
 pub const WAVE_DAYS_AHEAD_MAX: u16 = 35;
 
+/// Where a touch waits. The shard is that of the day it was planned on, whatever the tenant's settings say since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaveKey {
+    /// Which touch.
+    pub touch: TouchKey,
+    /// In which shard.
+    pub shard: u16,
+    /// When it may go.
+    pub send_at: DateTime<Utc>,
+}
+
+impl WaveKey {
+    fn key(&self, tenant: &TenantId) -> Key {
+        key::wave(tenant, self.shard, self.send_at, &self.touch.id)
+    }
+}
+
 /// A touch that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaveEntry {
-    /// Which touch.
-    pub touch: TouchKey,
+    /// Where.
+    pub place: WaveKey,
     /// How it goes.
     pub channel: Channel,
-    /// When it may go.
-    pub send_at: DateTime<Utc>,
     /// How often it was tried before and refused for now.
     pub tries: u32,
 }
@@ -49,14 +64,9 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the write fails.
-    pub async fn leave_wave(
-        &self,
-        scope: &Scope,
-        touch: &TouchKey,
-        send_at: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        let key = key::wave(scope, &touch.customer, send_at, &touch.id);
-        self.write("unwait", Write::Delete { key }).await.map_err(|failure| failed("unwait", failure))
+    pub async fn leave_wave(&self, tenant: &TenantId, waiting: &WaveKey) -> Result<(), StoreError> {
+        let delete = Write::Delete { key: waiting.key(tenant) };
+        self.write("unwait", delete).await.map_err(|failure| failed("unwait", failure))
     }
 
     /// Closes a waiting touch that a fact forbids. One that has gone another way meanwhile stays as it is. Counted as
@@ -66,13 +76,12 @@ impl Store {
     /// [`StoreError`] when a request fails; the same call can be made again.
     pub async fn prevent(
         &self,
-        scope: &Scope,
-        touch: &TouchKey,
-        send_at: DateTime<Utc>,
+        tenant: &TenantId,
+        waiting: &WaveKey,
         reason: &str,
         at: DateTime<Utc>,
     ) -> Result<Change, StoreError> {
-        self.close_waiting("prevent", scope, touch, send_at, (TouchState::Prevented, reason), at).await
+        self.close_waiting("prevent", tenant, waiting, (TouchState::Prevented, reason), at).await
     }
 
     /// Closes a waiting touch whose obligations another touch carries. One that has gone another way meanwhile stays as
@@ -82,28 +91,25 @@ impl Store {
     /// [`StoreError`] when a request fails; the same call can be made again.
     pub async fn supersede(
         &self,
-        scope: &Scope,
-        touch: &TouchKey,
-        send_at: DateTime<Utc>,
+        tenant: &TenantId,
+        waiting: &WaveKey,
         by: &TouchId,
         at: DateTime<Utc>,
     ) -> Result<Change, StoreError> {
-        let end = (TouchState::Superseded, by.as_str());
-        self.close_waiting("supersede", scope, touch, send_at, end, at).await
+        self.close_waiting("supersede", tenant, waiting, (TouchState::Superseded, by.as_str()), at).await
     }
 
     async fn close_waiting(
         &self,
         operation: &'static str,
-        scope: &Scope,
-        touch: &TouchKey,
-        send_at: DateTime<Utc>,
+        tenant: &TenantId,
+        waiting: &WaveKey,
         (state, reason): (TouchState, &str),
         at: DateTime<Utc>,
     ) -> Result<Change, StoreError> {
-        let wave = key::wave(scope, &touch.customer, send_at, &touch.id);
-        let Some(waiting) = self.get(operation, wave.clone()).await? else { return Ok(Change::Already) };
-        let mut item = settled_copy(waiting)?;
+        let wave = waiting.key(tenant);
+        let Some(found) = self.get(operation, wave.clone()).await? else { return Ok(Change::Already) };
+        let mut item = settled_copy(found)?;
         set(&mut item, "st", state.as_str());
         set(&mut item, "sa", at.timestamp_millis());
         set(&mut item, "rs", clipped(reason));
@@ -130,7 +136,7 @@ impl Store {
     /// [`StoreError`] when the query fails, or an entry cannot be read.
     pub async fn due_waves(
         &self,
-        scope: &Scope,
+        tenant: &TenantId,
         shard: u16,
         day: NaiveDate,
         until: DateTime<Utc>,
@@ -141,12 +147,12 @@ impl Store {
             text: "#pk = :pk AND #sk <= :until",
             names: &["pk", "sk"],
             values: vec![
-                (":pk", wave_partition(&scope.tenant, day, shard).into()),
+                (":pk", wave_partition(tenant, day, shard).into()),
                 (":until", end_of(&instant_text(until)).into()),
             ],
         };
         let page = self.query("wave", wave_query(condition, cursor, limit)).await?;
-        let items = page.items.iter().map(entry).collect::<Result<_, StoreError>>()?;
+        let items = page.items.iter().map(|item| entry(item, shard)).collect::<Result<_, StoreError>>()?;
         Ok(Page { items, next: page.next.map(Cursor) })
     }
 
@@ -172,7 +178,7 @@ impl Store {
                 };
                 let page = self.query("wave", wave_query(condition, None, 1)).await?;
                 if let Some(item) = page.items.first() {
-                    let at = entry(item)?.send_at;
+                    let at = entry(item, shard)?.place.send_at;
                     earliest = Some(earliest.map_or(at, |e| e.min(at)));
                 }
             }
@@ -187,7 +193,7 @@ impl Store {
 /// The item of a touch that waits for its `send_at`, after so many tries.
 pub(crate) fn waiting_item(scope: &Scope, touch: Touch, tries: u32) -> Item {
     let send_at = touch.send_at.trunc_subsecs(3);
-    let wave = key::wave(scope, &touch.customer, send_at, &touch.id);
+    let wave = key::wave(&scope.tenant, scope.shard_of(&touch.customer), send_at, &touch.id);
     let place = key::touch(&scope.tenant, &touch.customer, touch.on, &touch.id);
     StoredTouch::planned(Touch { send_at, ..touch }).encode_waiting(wave, place, tries)
 }
@@ -215,14 +221,14 @@ fn wave_query(condition: Expression, cursor: Option<Cursor>, limit: u32) -> Quer
     }
 }
 
-fn entry(item: &Item) -> Result<WaveEntry, StoreError> {
+fn entry(item: &Item, shard: u16) -> Result<WaveEntry, StoreError> {
     let r = Reader::new("wave entry", item);
     let customer: CustomerId = r.read("tp", "T#<tenant>#CUST#<customer>", customer_of)?;
     let (on, id): (NaiveDate, TouchId) = r.read("ts", "TOUCH#<day>#<id>", touch_of)?;
+    let send_at = r.read("sk", "<send at>#<touch>", wave_of)?;
     Ok(WaveEntry {
-        touch: TouchKey { customer, on, id },
+        place: WaveKey { touch: TouchKey { customer, on, id }, shard, send_at },
         channel: r.read("n", "a channel", |t| t.parse().ok())?,
-        send_at: r.read("sk", "<send at>#<touch>", wave_of)?,
         tries: r.number_or("tr")?.unwrap_or(0),
     })
 }

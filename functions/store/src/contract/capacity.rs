@@ -27,7 +27,7 @@ async fn a_reminder_costs_few_write_units(store: &Store) {
         let sent = Outcome::Sent { provider_id: "0100018f-0000-0000".to_owned() };
         store.settle(&scope.tenant, &place, &sent, at(6, 15)).await.unwrap();
         if waits {
-            store.leave_wave(&scope, &place, wanted.send_at).await.unwrap();
+            store.leave_wave(&scope.tenant, &wave_of(&wanted)).await.unwrap();
         }
         let used = store.capacity().snapshot();
         assert_eq!((used["claim"].write_units, used["claim"].requests), (7.0, 1));

@@ -119,8 +119,8 @@ async fn a_release_restores_the_fence(store: &Store) {
     assert_eq!((&after.contacts, &after.reached), (&before.contacts, &before.reached));
 
     let shard = scope.shard_of(&customer_id("c"));
-    let waves = store.due_waves(&scope, shard, day(13), at(13, 18), None, 10).await.unwrap();
-    assert_eq!(waves.items.iter().map(|w| (&w.touch, w.tries)).collect::<Vec<_>>(), [(&place, 1)]);
+    let waves = store.due_waves(&scope.tenant, shard, day(13), at(13, 18), None, 10).await.unwrap();
+    assert_eq!(waves.items.iter().map(|w| (&w.place.touch, w.tries)).collect::<Vec<_>>(), [(&place, 1)]);
     assert_eq!(store.touch(&scope.tenant, &place).await.unwrap().unwrap().state, TouchState::Planned);
     // It can be claimed again, and the trail still holds.
     store.claim(&scope, &second, &after, at(13, 18)).await.unwrap();

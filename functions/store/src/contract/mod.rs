@@ -18,7 +18,7 @@ use domain::money::Money;
 use domain::obligation::Obligation;
 use domain::touch::{Touch, TouchItem, touch_id};
 
-use crate::{CustomerFacts, Scope, Store};
+use crate::{CustomerFacts, Scope, Store, TouchKey, WaveKey};
 
 /// A store and what must outlive it.
 struct Fixture {
@@ -201,6 +201,12 @@ async fn with_two_obligations(store: &Store) {
 
 async fn plan(store: &Store, touch: &Touch) {
     store.plan_touch(&scope(), touch).await.unwrap();
+}
+
+/// Where a planned touch waits.
+fn wave_of(touch: &Touch) -> WaveKey {
+    let shard = scope().shard_of(&touch.customer);
+    WaveKey { touch: TouchKey::of(touch), shard, send_at: touch.send_at }
 }
 
 fn other_touch_id() -> TouchId {

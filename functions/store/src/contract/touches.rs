@@ -18,13 +18,8 @@ async fn planning_twice_changes_nothing(store: &Store) {
     assert_eq!(store.plan_touch(&scope(), &wanted).await, Ok(Change::Made));
     assert_eq!(store.plan_touch(&scope(), &wanted).await, Ok(Change::Already));
     let shard = scope().shard_of(&customer_id("c"));
-    let waves = store.due_waves(&scope(), shard, day(6), at(6, 23), None, 10).await.unwrap();
-    let expected = WaveEntry {
-        touch: TouchKey::of(&wanted),
-        channel: wanted.channel,
-        send_at: wanted.send_at,
-        tries: 0,
-    };
+    let waves = store.due_waves(&scope().tenant, shard, day(6), at(6, 23), None, 10).await.unwrap();
+    let expected = WaveEntry { place: wave_of(&wanted), channel: wanted.channel, tries: 0 };
     assert_eq!(waves.items, [expected]);
 }
 
@@ -68,18 +63,16 @@ async fn a_waiting_touch_is_prevented_or_superseded(store: &Store) {
     for planned in [&one, &two, &three] {
         plan(store, planned).await;
     }
-    let (one_at, two_at, three_at) = (TouchKey::of(&one), TouchKey::of(&two), TouchKey::of(&three));
-    let waited = one.send_at;
-    assert_eq!(store.prevent(scope, &one_at, waited, "paid", at(6, 1)).await, Ok(Change::Made));
-    assert_eq!(store.prevent(scope, &one_at, waited, "held", at(6, 2)).await, Ok(Change::Already));
+    assert_eq!(store.prevent(tenant, &wave_of(&one), "paid", at(6, 1)).await, Ok(Change::Made));
+    assert_eq!(store.prevent(tenant, &wave_of(&one), "held", at(6, 2)).await, Ok(Change::Already));
     let by = &other_touch_id();
-    assert_eq!(store.supersede(scope, &two_at, waited, by, at(6, 1)).await, Ok(Change::Made));
+    assert_eq!(store.supersede(tenant, &wave_of(&two), by, at(6, 1)).await, Ok(Change::Made));
     // What went out another way meanwhile only leaves its wave.
     let fence = facts(store, "c").await.fence;
     store.claim(scope, &three, &fence, at(6, 3)).await.unwrap();
-    assert_eq!(store.prevent(scope, &three_at, waited, "paid", at(6, 4)).await, Ok(Change::Already));
+    assert_eq!(store.prevent(tenant, &wave_of(&three), "paid", at(6, 4)).await, Ok(Change::Already));
     let shard = scope.shard_of(&customer_id("c"));
-    let waves = store.due_waves(scope, shard, day(6), at(6, 23), None, 10).await.unwrap();
+    let waves = store.due_waves(tenant, shard, day(6), at(6, 23), None, 10).await.unwrap();
     assert!(waves.items.is_empty());
     let states: Vec<_> = store
         .touches(tenant, &customer_id("c"))
@@ -109,17 +102,17 @@ async fn a_wave_gives_what_is_due(store: &Store) {
         planned.push(wanted);
     }
 
-    let due = store.due_waves(&scope, shard, day(6), at(6, 12), None, 10).await.unwrap();
-    assert_eq!(due.items.iter().map(|w| w.send_at).collect::<Vec<_>>(), [at(6, 9), at(6, 12)]);
-    assert_eq!(due.items[0].touch, TouchKey::of(&planned[1]));
-    let page = store.due_waves(&scope, shard, day(6), at(6, 23), None, 2).await.unwrap();
-    let rest = store.due_waves(&scope, shard, day(6), at(6, 23), page.next, 2).await.unwrap();
+    let due = store.due_waves(&scope.tenant, shard, day(6), at(6, 12), None, 10).await.unwrap();
+    assert_eq!(due.items.iter().map(|w| w.place.send_at).collect::<Vec<_>>(), [at(6, 9), at(6, 12)]);
+    assert_eq!(due.items[0].place.touch, TouchKey::of(&planned[1]));
+    let page = store.due_waves(&scope.tenant, shard, day(6), at(6, 23), None, 2).await.unwrap();
+    let rest = store.due_waves(&scope.tenant, shard, day(6), at(6, 23), page.next, 2).await.unwrap();
     assert_eq!((page.items.len(), rest.items.len(), rest.next), (2, 1, None));
 
     assert_eq!(store.next_wave_at(&scope, day(0), 30).await, Ok(Some(at(6, 9))));
     assert_eq!(store.next_wave_at(&scope, day(0), 5).await, Ok(None));
-    store.leave_wave(&scope, &TouchKey::of(&planned[1]), at(6, 9)).await.unwrap();
-    store.leave_wave(&scope, &TouchKey::of(&planned[1]), at(6, 9)).await.unwrap();
+    store.leave_wave(&scope.tenant, &wave_of(&planned[1])).await.unwrap();
+    store.leave_wave(&scope.tenant, &wave_of(&planned[1])).await.unwrap();
     assert_eq!(store.next_wave_at(&scope, day(0), 30).await, Ok(Some(at(6, 12))));
 }
 
