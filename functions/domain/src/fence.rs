@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{Days, NaiveDate};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::contact::Contact;
@@ -36,6 +36,8 @@ pub struct Fence {
     pub reached: BTreeMap<ObligationId, Reached>,
     /// The hash of the last audit entry; `None` before the first.
     pub audit_head: Option<String>,
+    /// When the customer's personal data was erased: nothing about it is taken in or sent any more.
+    pub erased_at: Option<DateTime<Utc>>,
 }
 
 impl Fence {
@@ -45,10 +47,46 @@ impl Fence {
         self.reached.get(obligation).filter(|r| r.due_on == due_on)
     }
 
+    /// Adds a contact in its place in time, and says whether that changed anything. The same contact counts once; one
+    /// that the customer turns out to have answered counts as answered.
+    pub fn add_contact(&mut self, contact: Contact) -> bool {
+        let same = |c: &&mut Contact| c.at == contact.at && c.channel == contact.channel;
+        if let Some(known) = self.contacts.iter_mut().find(same) {
+            let news = contact.direct && !known.direct;
+            known.direct |= contact.direct;
+            return news;
+        }
+        let place = self.contacts.partition_point(|c| c.at <= contact.at);
+        self.contacts.insert(place, contact);
+        true
+    }
+
     /// Drops the contacts that are older than [`CONTACT_DAYS_KEPT`] days on `on`.
     pub fn forget_old_contacts(&mut self, on: NaiveDate) {
         if let Some(first) = on.checked_sub_days(Days::new(CONTACT_DAYS_KEPT)) {
             self.contacts.retain(|c| c.at.date_naive() >= first);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::Channel;
+
+    fn contact(minute: u32, direct: bool) -> Contact {
+        let on = NaiveDate::from_ymd_opt(2026, 3, 10).unwrap();
+        Contact { at: on.and_hms_opt(15, minute, 0).unwrap().and_utc(), channel: Channel::Call, direct }
+    }
+
+    #[test]
+    fn a_contact_counts_once_and_stands_in_its_place_in_time() {
+        let mut fence = Fence::default();
+        assert!(fence.add_contact(contact(30, false)));
+        assert!(fence.add_contact(contact(10, false)));
+        assert!(!fence.add_contact(contact(30, false)));
+        assert!(fence.add_contact(contact(30, true)), "the customer answered after all");
+        assert!(!fence.add_contact(contact(30, false)), "an answer is not taken back");
+        assert_eq!(fence.contacts, [contact(10, false), contact(30, true)]);
     }
 }

@@ -5,6 +5,7 @@ mod capacity;
 mod claims;
 mod documents;
 mod imports;
+mod people;
 mod scans;
 mod touches;
 

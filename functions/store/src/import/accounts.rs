@@ -147,6 +147,10 @@ fn decide(scope: &Scope, sequence: u64, group: &Group, known: &Known) -> Result<
     let (tenant, id) = (&scope.tenant, &group.customer.id);
     let mut plan = Plan::default();
     let fence = known.get(&key::fence(tenant, id)).map(decode_fence).transpose()?;
+    if fence.as_ref().is_some_and(|f| f.erased_at.is_some()) {
+        plan.counts.erased_rejected += group.obligations.len() as u64;
+        return Ok(plan);
+    }
     let mut next = fence.clone().unwrap_or_default();
     let mut bump = fence.is_none();
 

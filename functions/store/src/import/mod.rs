@@ -49,6 +49,8 @@ pub struct ImportCounts {
     pub unchanged: u64,
     /// Rows of a source that is older than the one their item came from.
     pub older_rejected: u64,
+    /// Rows about customers whose personal data was erased.
+    pub erased_rejected: u64,
     /// Rows of which nothing was known yet on the as-of date.
     pub not_yet_known: u64,
     /// Rows that a later row about the same thing in the same call overrides.
@@ -65,6 +67,7 @@ impl std::ops::AddAssign for ImportCounts {
         self.payments_changed += o.payments_changed;
         self.unchanged += o.unchanged;
         self.older_rejected += o.older_rejected;
+        self.erased_rejected += o.erased_rejected;
         self.not_yet_known += o.not_yet_known;
         self.repeated += o.repeated;
     }

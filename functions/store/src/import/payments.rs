@@ -118,6 +118,11 @@ fn decide(
 ) -> Result<Plan, StoreError> {
     let tenant = &scope.tenant;
     let mut plan = Plan::default();
+    let fence = known.get(&key::fence(tenant, customer)).map(decode_fence).transpose()?;
+    if fence.is_some_and(|f| f.erased_at.is_some()) {
+        plan.counts.erased_rejected += rows.len() as u64;
+        return Ok(plan);
+    }
     let mut change_minor: BTreeMap<ObligationId, i64> = BTreeMap::new();
     for row in rows {
         let place = key::payment(tenant, customer, &row.id);

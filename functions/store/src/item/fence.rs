@@ -18,6 +18,7 @@ pub(crate) fn encode_fence(scope: &Scope, customer: &CustomerId, fence: &Fence) 
     let mut item = keyed(key::fence(&scope.tenant, customer));
     set(&mut item, "v", fence.version);
     set_some(&mut item, "ah", fence.audit_head.as_deref());
+    set_some(&mut item, "er", fence.erased_at.map(|at| at.timestamp_millis()));
     if !fence.contacts.is_empty() {
         set(&mut item, "k", contacts_text(&fence.contacts));
     }
@@ -37,6 +38,7 @@ pub(crate) fn decode_fence(item: &Item) -> Result<Fence, StoreError> {
         contacts: r.read_or("k", "contacts", contacts_of)?.unwrap_or_default(),
         reached: r.read_or("r", "reached stages", reached_map)?.unwrap_or_default(),
         audit_head: r.text_or("ah")?.map(str::to_owned),
+        erased_at: r.instant_or("er")?,
     })
 }
 

@@ -16,6 +16,7 @@
 //! | `k` | FENCE | contacts: `<ms since 1970, hex><channel letter>`, upper case when two-way; blank between |
 //! | `r` | FENCE (in `open`) | reached: `obligation|due|stage|dpd`, comma between |
 //! | `ah` | FENCE | head of the audit chain |
+//! | `er` | FENCE | when the customer's personal data was erased |
 //! | `d` `m` `u` | OBL | due date, amount in minor units, currency |
 //! | `a` `c` | OBL | account, closed on |
 //! | `p` `ps` | OBL | paid by the snapshot, paid by payments; in minor units |

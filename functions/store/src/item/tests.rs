@@ -52,6 +52,7 @@ fn a_fence_with_35_contacts_and_five_open_obligations_fits_one_write_unit() {
             })
             .collect(),
         audit_head: Some("a".repeat(64)),
+        erased_at: None,
     };
     let item = encode_fence(&scope(), &customer, &fence);
     assert!(size(&item) <= 1_024, "{} bytes", size(&item));
@@ -62,6 +63,7 @@ proptest! {
     #[test]
     fn a_fence_reads_back(
         version in 1_u64..u64::from(u32::MAX),
+        erased_ms in prop::option::of(0_i64..9_000_000_000_000),
         contacts in prop::collection::vec((-4_000_000_000_000_i64..9_000_000_000_000, 0_usize..5, any::<bool>()), 0..6),
         reached in prop::collection::btree_map("[a-z|,#% ]{0,6}[a-z|,#%]", (0_i64..900, "[a-z|,%]{1,8}", -40_i32..400), 0..4),
     ) {
@@ -83,6 +85,7 @@ proptest! {
                 })
                 .collect::<BTreeMap<_, _>>(),
             audit_head: None,
+            erased_at: erased_ms.and_then(DateTime::from_timestamp_millis),
         };
         let customer = CustomerId::new("c").unwrap();
         let item = encode_fence(&scope(), &customer, &fence);

@@ -1,0 +1,89 @@
+//! What others report about a customer, and what goes when a customer asks to be forgotten.
+
+use domain::contact::Contact;
+
+use super::*;
+use crate::{ClaimConflict, ClaimError, Erased, ErrorClass, ImportCounts, Recorded, verify_chain};
+
+on_every_backend!(
+    a_reported_contact_counts_once_and_stops_older_decisions,
+    a_contact_of_nobody_or_of_long_ago_counts_for_nothing,
+    contacts_have_a_limit,
+    an_erasure_leaves_the_trail_and_nothing_else,
+    an_erased_customer_is_not_taken_in_again,
+);
+
+fn call(on: i64, hour: u32, direct: bool) -> Contact {
+    Contact { at: at(on, hour), channel: Channel::Call, direct }
+}
+
+async fn record(store: &Store, contact: Contact) -> Recorded {
+    store.record_contact(&scope(), &customer_id("c"), contact, at(6, 20)).await.unwrap()
+}
+
+async fn a_reported_contact_counts_once_and_stops_older_decisions(store: &Store) {
+    with_two_obligations(store).await;
+    let decided_on = facts(store, "c").await.fence;
+    assert_eq!(record(store, call(6, 10, false)).await, Recorded::Made);
+    assert_eq!(record(store, call(6, 9, false)).await, Recorded::Made);
+    assert_eq!(record(store, call(6, 10, false)).await, Recorded::Already);
+    assert_eq!(record(store, call(6, 10, true)).await, Recorded::Made);
+    let after = facts(store, "c").await.fence;
+    assert_eq!(after.contacts, [call(6, 9, false), call(6, 10, true)]);
+    assert_eq!(after.version, decided_on.version + 3);
+    let claim = store.claim(&scope(), &touch("c", &["a"], ("s1", 1), 6), &decided_on, at(6, 15)).await;
+    assert_eq!(claim, Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }));
+}
+
+async fn a_contact_of_nobody_or_of_long_ago_counts_for_nothing(store: &Store) {
+    assert_eq!(record(store, call(6, 10, false)).await, Recorded::UnknownCustomer);
+    with_two_obligations(store).await;
+    assert_eq!(record(store, call(-30, 10, false)).await, Recorded::TooOld);
+    assert!(facts(store, "c").await.fence.contacts.is_empty());
+}
+
+async fn contacts_have_a_limit(store: &Store) {
+    with_two_obligations(store).await;
+    for n in 0..crate::CONTACTS_MAX {
+        let contact = Contact { at: at(5, 1) + chrono::Duration::seconds(n as i64), ..call(5, 1, false) };
+        assert_eq!(record(store, contact).await, Recorded::Made);
+    }
+    let one_more = store.record_contact(&scope(), &customer_id("c"), call(6, 1, false), at(6, 20)).await;
+    assert_eq!(one_more.unwrap_err().class(), ErrorClass::Permanent);
+}
+
+async fn an_erasure_leaves_the_trail_and_nothing_else(store: &Store) {
+    with_two_obligations(store).await;
+    let (scope, id) = (scope(), customer_id("c"));
+    assert_eq!(store.erase_customer(&scope, &customer_id("nobody"), at(9, 1)).await, Ok(Erased::Unknown));
+    let fence = facts(store, "c").await.fence;
+    store.claim(&scope, &touch("c", &["a"], ("s1", 1), 6), &fence, at(6, 15)).await.unwrap();
+    store.import_payments(&scope, 1, day(20), &[payment("p", "a", 1, 6)]).await.unwrap();
+    let decided_on = facts(store, "c").await.fence;
+    // The profile, two obligations, a payment and a touch.
+    assert_eq!(store.erase_customer(&scope, &id, at(9, 1)).await, Ok(Erased::Made { items: 5 }));
+    assert_eq!(store.customer_facts(&scope.tenant, &id).await, Ok(None));
+    assert!(store.touches(&scope.tenant, &id).await.unwrap().is_empty());
+    let late = store.claim(&scope, &touch("c", &["b"], ("s1", 1), 9), &decided_on, at(9, 15)).await;
+    assert_eq!(late, Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }));
+    let trail = store.audit_trail(&scope.tenant, &id).await.unwrap();
+    assert_eq!(trail.len(), 1);
+    assert!(verify_chain(&trail).is_ok());
+    let again = store.erase_customer(&scope, &id, at(10, 1)).await;
+    assert_eq!(again, Ok(Erased::Made { items: 1 }), "a second call finds only the mark");
+}
+
+async fn an_erased_customer_is_not_taken_in_again(store: &Store) {
+    with_two_obligations(store).await;
+    let scope = scope();
+    store.erase_customer(&scope, &customer_id("c"), at(9, 1)).await.unwrap();
+    let rows = [row("c", "a", 5), row("c", "b", 5), row("d", "x", 5)];
+    let counts = store.import_accounts(&scope, 2, day(10), &rows).await.unwrap();
+    let expected =
+        ImportCounts { customers_new: 1, obligations_new: 1, erased_rejected: 2, ..ImportCounts::default() };
+    assert_eq!(counts, expected);
+    let counts = store.import_payments(&scope, 2, day(20), &[payment("p", "a", 1, 6)]).await.unwrap();
+    assert_eq!(counts, ImportCounts { erased_rejected: 1, ..ImportCounts::default() });
+    assert_eq!(store.customer_facts(&scope.tenant, &customer_id("c")).await, Ok(None));
+    assert_eq!(record(store, call(6, 10, false)).await, Recorded::UnknownCustomer);
+}

@@ -1,0 +1,111 @@
+//! Erasure: a customer's personal data goes, the proof of what was decided stays.
+//!
+//! Invariant: the first transaction makes the customer unknown to every decision and leaves a mark in its fence; only
+//! then is the rest removed, so a crash in between loses nothing that a second call does not finish. The audit trail
+//! names ids and stages only, and stays as it is: its chain can still be verified.
+
+use chrono::{DateTime, SubsecRound, Utc};
+use domain::fence::Fence;
+use domain::ids::CustomerId;
+
+use crate::backend::{Expression, Query, Table, Write};
+use crate::claim::fence_write;
+use crate::item::decode_fence;
+use crate::key::{self, FENCE, Key, customer_partition};
+use crate::{Scope, Store, StoreError, failed};
+
+/// How many items of a customer are removed for each page that is read.
+const ERASE_PAGE: u32 = 100;
+/// The most pages of one customer: far more than a lifetime of installments, payments and touches.
+const ERASE_PAGES_MAX: usize = 1_000;
+/// How often the mark is set again when another write came in between.
+const MARK_TRIES_MAX: usize = 8;
+
+/// What an erasure did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Erased {
+    /// So many items were removed, the profile among them.
+    Made {
+        /// How many.
+        items: usize,
+    },
+    /// The customer was never there.
+    Unknown,
+}
+
+impl Store {
+    /// Erases a customer: profile, obligations, payments and touches. What stays is the audit trail, a fence with its
+    /// head and the moment of the erasure, and suppressions, which hold no address. Imports about the customer are
+    /// rejected from then on. Counted as `erase`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when an access fails; the same call finishes what was begun.
+    pub async fn erase_customer(
+        &self,
+        scope: &Scope,
+        customer: &CustomerId,
+        at: DateTime<Utc>,
+    ) -> Result<Erased, StoreError> {
+        if !self.mark_erased(scope, customer, at.trunc_subsecs(3)).await? {
+            return Ok(Erased::Unknown);
+        }
+        let mut items = 1;
+        for _ in 0..ERASE_PAGES_MAX {
+            let condition = Expression {
+                text: "#pk = :pk AND #sk > :fence",
+                names: &["pk", "sk"],
+                values: vec![
+                    (":pk", customer_partition(&scope.tenant, customer).into()),
+                    (":fence", FENCE.into()),
+                ],
+            };
+            let query = Query {
+                table: Table::Ops,
+                index: None,
+                condition,
+                consistent: true,
+                limit: Some(ERASE_PAGE),
+                start: None,
+            };
+            let page = self.query("erase", query).await?;
+            for key in page.items.iter().filter_map(Key::of_item) {
+                self.write("erase", Write::Delete { key }).await.map_err(|f| failed("erase", f))?;
+                items += 1;
+            }
+            if page.next.is_none() {
+                return Ok(Erased::Made { items });
+            }
+        }
+        let reason = format!("more than {ERASE_PAGES_MAX} pages of one customer; call again for the rest");
+        Err(StoreError::Retryable { operation: "erase", reason })
+    }
+
+    /// Removes the profile and marks the fence; `false` when there is neither.
+    async fn mark_erased(
+        &self,
+        scope: &Scope,
+        customer: &CustomerId,
+        at: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        for _ in 0..MARK_TRIES_MAX {
+            let found = self.get("erase", key::fence(&scope.tenant, customer)).await?;
+            let Some(fence) = found.as_ref().map(decode_fence).transpose()? else { return Ok(false) };
+            let marked = Fence {
+                version: fence.version + 1,
+                audit_head: fence.audit_head.clone(),
+                erased_at: Some(fence.erased_at.unwrap_or(at)),
+                ..Fence::default()
+            };
+            let writes = vec![
+                Write::Delete { key: key::profile(&scope.tenant, customer) },
+                fence_write(scope, customer, fence.version, &marked),
+            ];
+            match self.transact("erase", writes).await {
+                Ok(()) => return Ok(true),
+                Err(failure) if failure.is_contention() => {}
+                Err(failure) => return Err(failed("erase", failure)),
+            }
+        }
+        Err(StoreError::Retryable { operation: "erase", reason: "the fence kept moving".to_owned() })
+    }
+}
