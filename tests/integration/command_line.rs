@@ -332,3 +332,66 @@ fn an_unknown_jurisdiction_is_refused_with_those_that_there_are() {
         assert!(error.contains(id), "{error}");
     }
 }
+
+/// Imports one sound row into a folder, for the customer `C-1`.
+fn imported(folder: &TempDir) -> String {
+    let out = path(&folder.path().join("out"));
+    let file = written(folder, "one.csv", format!("{HEADER}\n{}", row("Q-1", &[])));
+    run_to(0, &["import", "--file", &file, "--mapping", &mapping(), "--out", &out]);
+    out
+}
+
+#[test]
+fn contacts_of_others_are_recorded_line_by_line() {
+    let folder = TempDir::new().unwrap();
+    let out = imported(&folder);
+    let lines = [
+        "customer,channel,at,answered,agent",
+        "C-1,call,2026-11-19T10:00:00-05:00,no,7",
+        "C-1,call,2026-11-19T10:00:00-05:00,no,7",
+        "C-1,pigeon,2026-11-19T10:00:00-05:00,no,7",
+        "C-1,call,2026-11-19 10:00,no,7",
+        "C-1,call,9026-11-19T10:00:00-05:00,no,7",
+        "C-9,call,2026-11-19T10:00:00-05:00,no,7",
+        "C-1,sms,2001-11-19T10:00:00-05:00,yes,7",
+    ];
+    let file = written(&folder, "calls.csv", lines.join("\n"));
+    let now = ["--now", "2026-11-20T09:00:00-05:00"];
+    let output = run_to(2, &[&["contact", "--file", &file, "--out", &out, "--json"], &now[..]].concat());
+    let counts: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        counts,
+        serde_json::json!({
+            "recorded": 1, "known_before": 1, "refused": 4, "too_old_to_count": 1, "unknown_customer": 1
+        })
+    );
+    let errors = text(&output.stderr);
+    for told in ["line 4: channel", "line 5: at", "line 6: at", "line 7: customer"] {
+        assert!(errors.contains(told), "{told}: {errors}");
+    }
+    let again = ["contact", "--customer", "C-1", "--channel", "call", "--at", "2026-11-19T10:00:00-05:00"];
+    let output = run_to(0, &[&again[..], &["--answered", "--out", &out], &now].concat());
+    assert!(text(&output.stdout).contains("recorded"), "the customer answered after all");
+}
+
+#[test]
+fn an_erased_customer_is_refused_by_the_next_import() {
+    let folder = TempDir::new().unwrap();
+    let out = imported(&folder);
+    let erase = |customer: &'static str| vec!["erase", "--customer", customer];
+    let with_out = |mut arguments: Vec<&'static str>, more: &[&'static str]| {
+        arguments.extend_from_slice(more);
+        arguments.iter().map(|a| (*a).to_owned()).chain(["--out".to_owned(), out.clone()]).collect::<Vec<_>>()
+    };
+    let run_owned = |code, arguments: Vec<String>| {
+        run_to(code, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let refused = run_owned(1, with_out(erase("C-1"), &[]));
+    assert!(text(&refused.stderr).contains("--yes"));
+    run_owned(2, with_out(erase("nobody"), &["--yes"]));
+    run_owned(0, with_out(erase("C-1"), &["--yes"]));
+    let file = written(&folder, "again.csv", format!("{HEADER}\n{}", row("Q-2", &[])));
+    let stored =
+        run_json(0, &["import", "--file", &file, "--mapping", &mapping(), "--out", &out])["stored"].clone();
+    assert_eq!((&stored["erased_rejected"], &stored["obligations_new"]), (&1.into(), &0.into()));
+}

@@ -6,6 +6,7 @@ mod clock;
 mod command;
 mod decisions;
 mod demo;
+mod folder;
 mod ledger;
 mod progress;
 mod replay;
@@ -37,6 +38,10 @@ enum Command {
     Import(command::import::ImportArguments),
     /// Says whether a contact may be made at a moment, by which article, and when it may next.
     CheckContact(command::check_contact::CheckContactArguments),
+    /// Records contacts that others made, so that they count against the caps.
+    Contact(command::contact::ContactArguments),
+    /// Erases the personal data of one customer, and keeps the proof of what was decided.
+    Erase(command::erase::EraseArguments),
     /// Counts the parts of a text message.
     Sms(command::sms::SmsArguments),
     /// Reads a telephone number as an import would.
@@ -83,6 +88,8 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Replay(arguments) => command::replay::replay(arguments).await,
         Command::Import(arguments) => command::import::import(arguments).await,
         Command::CheckContact(arguments) => command::check_contact::check_contact(arguments),
+        Command::Contact(arguments) => command::contact::contact(arguments).await,
+        Command::Erase(arguments) => command::erase::erase(arguments).await,
         Command::Sms(arguments) => command::sms::sms(arguments),
         Command::Phone(arguments) => command::phone::phone(arguments),
         Command::Test(arguments) => command::test::test(&arguments),

@@ -2,6 +2,8 @@
 
 pub(crate) mod bench;
 pub(crate) mod check_contact;
+pub(crate) mod contact;
+pub(crate) mod erase;
 pub(crate) mod import;
 pub(crate) mod phone;
 pub(crate) mod replay;

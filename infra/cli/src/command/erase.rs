@@ -1,0 +1,50 @@
+//! `cargo puntual erase`: removes what is known about one customer, and keeps the proof of what was decided.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use domain::ids::CustomerId;
+use store::Erased;
+
+use crate::{clock, folder};
+
+/// The exit code when there is nobody to erase.
+const UNKNOWN_CUSTOMER: u8 = 2;
+
+/// Erases the personal data of one customer. What was decided stays provable; imports about the customer are rejected
+/// from then on.
+#[derive(Debug, Args)]
+pub(crate) struct EraseArguments {
+    /// The customer.
+    #[arg(long)]
+    customer: String,
+    /// Says that it is meant: nothing brings the data back.
+    #[arg(long)]
+    yes: bool,
+    /// The folder of the database.
+    #[arg(long, default_value = "puntual-demo")]
+    out: PathBuf,
+}
+
+#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
+pub(crate) async fn erase(arguments: EraseArguments) -> anyhow::Result<ExitCode> {
+    let customer = CustomerId::new(arguments.customer).context("customer")?;
+    if !arguments.yes {
+        bail!(
+            "an erasure cannot be undone; expected --yes, after `cargo puntual evidence` where a copy is due"
+        );
+    }
+    let (store, scope, _) = folder::open(&arguments.out).await?;
+    match store.erase_customer(&scope, &customer, clock::now()).await? {
+        Erased::Made { items } => {
+            println!("erased {customer}: {items} items; the audit trail and its chain stay");
+            Ok(ExitCode::SUCCESS)
+        }
+        Erased::Unknown => {
+            eprintln!("customer {customer} is not known here; expected one that was imported");
+            Ok(ExitCode::from(UNKNOWN_CUSTOMER))
+        }
+    }
+}
