@@ -11,11 +11,10 @@ use channels::{Outcome, Outgoing, Sender};
 use chrono::{DateTime, Duration, Utc};
 use domain::channel::Channel;
 use domain::customer::Reach;
-use domain::ids::TouchId;
 use domain::message::message_context;
 use domain::planner::{Facts, Plan, Rules, plan};
 use domain::touch::Touch;
-use domain::verdict::{Decision, Verdict};
+use domain::verdict::{Decision, ReasonCode, Verdict};
 use runtime::batch::each_job;
 use runtime::decision_log::{DecisionLine, DecisionLog, DecisionSource, local};
 use runtime::job::{Job, TouchJob, WavePlace};
@@ -138,20 +137,24 @@ pub async fn deliver(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<
     let rules = deps.rules.load(&deps.store, &job.tenant).await?;
     let handled = decide_and_send(deps, job, &rules, now).await?;
     if let Some(wave) = job.wave {
-        leave_wave(deps, job, wave, &handled, now).await;
+        end_wait(deps, job, wave, &handled, now).await;
     }
     Ok(handled.delivered)
 }
 
-/// How a job ended, and which touch carries what the job was about.
+/// How a job ended, and which touch carries what the job was about, and since when.
 struct Handled {
     delivered: Delivered,
-    carried_by: Option<TouchId>,
+    carried_by: Option<(TouchKey, DateTime<Utc>)>,
 }
 
 impl Handled {
     const fn without_touch(delivered: Delivered) -> Self {
         Self { delivered, carried_by: None }
+    }
+
+    fn by(touch: &Touch, delivered: Delivered) -> Self {
+        Self { delivered, carried_by: Some((TouchKey::of(touch), touch.send_at)) }
     }
 }
 
@@ -186,9 +189,13 @@ async fn decide_and_send(
             Err(ClaimError::Store(error)) => return Err(error.into()),
         }
         record(deps, &rules_for, &facts, &decided, DecisionSource::Claim);
-        let tries = job.wave.map_or(0, |wave| wave.tries) + 1;
-        let delivered = send(deps, rules, &rules_for, &facts, touch, tries, now).await;
-        return Ok(Handled { delivered, carried_by: Some(touch.id.clone()) });
+        let delivered = send(deps, rules, &rules_for, &facts, touch, now).await;
+        if let Some(later) = &decided.later
+            && let Err(error) = deps.store.plan_touch(&rules.scope(), later).await
+        {
+            tracing::warn!(touch = %later.id, %error, "the rest could not wait; the next scan plans it again");
+        }
+        return Ok(Handled::by(touch, delivered));
     }
     Err(DeliveryError::Restless { customer: job.customer.to_string() })
 }
@@ -211,9 +218,9 @@ async fn send(
     rules: &Rules<'_>,
     facts: &CustomerFacts,
     touch: &Touch,
-    tries: u32,
     now: DateTime<Utc>,
 ) -> Delivered {
+    let tries = facts.fence.tries.get(&touch.id).map_or(1, |before| before.saturating_add(1));
     let outcome = call_provider(deps, &tenant.tenant, rules, facts, touch, now).await;
     let place = TouchKey::of(touch);
     let (settlement, delivered) = match outcome {
@@ -227,7 +234,7 @@ async fn send(
         Outcome::NotSent { reason, retry: true } => {
             let retry_at = now + retry_after(tries);
             tracing::warn!(touch = %touch.id, %reason, tries, %retry_at, "not sent; released");
-            let released = deps.store.release(&tenant.scope(), &place, retry_at, tries).await;
+            let released = deps.store.release(&tenant.scope(), &place, retry_at).await;
             if let Err(error) = released {
                 tracing::error!(touch = %touch.id, %error, "the claim could not be released; the sweeper will");
             }
@@ -280,7 +287,7 @@ async fn call_provider(
 async fn put_off(deps: &Deps, rules: &TenantRules, decided: &Plan) -> Result<Handled, DeliveryError> {
     if let Some(later) = &decided.later {
         deps.store.plan_touch(&rules.scope(), later).await?;
-        return Ok(Handled { delivered: Delivered::Deferred, carried_by: Some(later.id.clone()) });
+        return Ok(Handled::by(later, Delivered::Deferred));
     }
     Ok(Handled::without_touch(Delivered::Prevented { reason: decisive(&decided.verdicts) }))
 }
@@ -292,18 +299,28 @@ fn decisive(verdicts: &[Verdict]) -> String {
     open.or_else(|| verdicts.first()).map_or_else(|| "no_obligation".to_owned(), code)
 }
 
-/// Takes the touch of the job out of its wave, and says there what became of it where nothing else does.
-async fn leave_wave(deps: &Deps, job: &TouchJob, wave: WavePlace, handled: &Handled, now: DateTime<Utc>) {
+/// Takes the touch of the job out of its wave, and says what became of it where nothing else does.
+async fn end_wait(deps: &Deps, job: &TouchJob, wave: WavePlace, handled: &Handled, now: DateTime<Utc>) {
     let waiting = WaveKey { touch: place_of(job), shard: wave.shard, send_at: wave.send_at };
     let done = match (&handled.delivered, &handled.carried_by) {
         // The job is in another queue by now, and whoever takes it there ends the wait.
         (Delivered::Redirected, _) => Ok(()),
+        // By this clock its moment has not quite come: it stays where it is.
+        (Delivered::Deferred, Some((place, send_at)))
+            if *place == waiting.touch && *send_at == wave.send_at =>
+        {
+            Ok(())
+        }
+        // It was sent from another place, which says so.
+        (Delivered::Prevented { reason }, _) if reason == ReasonCode::StageReached.as_str() => {
+            deps.store.leave_wave(&job.tenant, &waiting).await
+        }
         (Delivered::Prevented { reason }, _) => {
             deps.store.prevent(&job.tenant, &waiting, reason, now).await.map(|_| ())
         }
         // What it was about goes out in another touch, which carries more or less than was planned.
-        (_, Some(by)) if *by != job.touch => {
-            deps.store.supersede(&job.tenant, &waiting, by, now).await.map(|_| ())
+        (_, Some((by, _))) if *by != waiting.touch => {
+            deps.store.supersede(&job.tenant, &waiting, &by.id, now).await.map(|_| ())
         }
         _ => deps.store.leave_wave(&job.tenant, &waiting).await,
     };

@@ -9,10 +9,13 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::contact::Contact;
-use crate::ids::{ObligationId, StageId};
+use crate::ids::{ObligationId, StageId, TouchId};
 
 /// How many days of contacts a fence keeps: the longest cap counts seven days, a month is for people.
 pub const CONTACT_DAYS_KEPT: u64 = 35;
+
+/// The most touches of a customer whose tries are counted: there is one in the making, or two.
+pub const TRIED_TOUCHES_MAX: usize = 8;
 
 /// The highest stage that a claim has reached for an obligation in the cycle of one due date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +39,8 @@ pub struct Fence {
     pub reached: BTreeMap<ObligationId, Reached>,
     /// The hash of the last audit entry; `None` before the first.
     pub audit_head: Option<String>,
+    /// How often touches were tried and refused for now, at most [`TRIED_TOUCHES_MAX`] of them.
+    pub tries: BTreeMap<TouchId, u32>,
     /// When the customer's personal data was erased: nothing about it is taken in or sent any more.
     pub erased_at: Option<DateTime<Utc>>,
 }
@@ -59,6 +64,16 @@ impl Fence {
         let place = self.contacts.partition_point(|c| c.at <= contact.at);
         self.contacts.insert(place, contact);
         true
+    }
+
+    /// Counts one more try of a touch that was refused for now after `before` tries.
+    pub fn count_try(&mut self, touch: &TouchId, before: u32) {
+        self.tries.insert(touch.clone(), before.saturating_add(1));
+        while self.tries.len() > TRIED_TOUCHES_MAX {
+            let other = self.tries.keys().find(|id| *id != touch).cloned();
+            let Some(other) = other else { return };
+            self.tries.remove(&other);
+        }
     }
 
     /// Drops the contacts that are older than [`CONTACT_DAYS_KEPT`] days on `on`.

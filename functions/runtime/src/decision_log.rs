@@ -2,6 +2,9 @@
 //!
 //! Invariant: a line names ids only.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, FixedOffset, NaiveDate, Offset, Utc};
@@ -99,6 +102,9 @@ pub enum DecisionLog {
     Off,
     /// Into memory, for a run of the local stack that will write or count them.
     Memory(Arc<Mutex<Vec<DecisionLine>>>),
+    /// Into memory, and why something is sent into a file too, before it is sent: a process that is killed loses no
+    /// reason of a message.
+    Journal(Arc<Mutex<Vec<DecisionLine>>>, Arc<Mutex<File>>),
 }
 
 impl DecisionLog {
@@ -108,16 +114,48 @@ impl DecisionLog {
         Self::Memory(Arc::default())
     }
 
+    /// A log in memory with a journal, which is added to where it is there already.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for writing.
+    pub fn journal(path: &Path) -> std::io::Result<Self> {
+        let mut file = File::options().create(true).append(true).open(path)?;
+        if file.metadata()?.len() > 0 {
+            // The last line may have been torn; an empty one says nothing.
+            file.write_all(b"\n")?;
+        }
+        Ok(Self::Journal(Arc::default(), Arc::new(Mutex::new(file))))
+    }
+
     /// Whether anybody reads it.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        matches!(self, Self::Memory(_))
+        match self {
+            Self::Off => false,
+            Self::Memory(_) | Self::Journal(..) => true,
+        }
     }
 
     /// Adds lines; they are only made where somebody reads them.
     pub fn record(&self, lines: impl FnOnce() -> Vec<DecisionLine>) {
-        if let Self::Memory(kept) = self {
-            kept.lock().unwrap_or_else(PoisonError::into_inner).extend(lines());
+        match self {
+            Self::Off => {}
+            Self::Memory(kept) => kept.lock().unwrap_or_else(PoisonError::into_inner).extend(lines()),
+            Self::Journal(kept, file) => {
+                let lines = lines();
+                let carried_out =
+                    lines.iter().filter(|l| l.source == DecisionSource::Claim && l.verdict == Decision::Send);
+                let text: String = carried_out
+                    .filter_map(|line| serde_json::to_string(line).ok())
+                    .flat_map(|line| [line, "\n".to_owned()])
+                    .collect();
+                if let Err(error) =
+                    file.lock().unwrap_or_else(PoisonError::into_inner).write_all(text.as_bytes())
+                {
+                    tracing::warn!(%error, "the journal of decisions cannot be written");
+                }
+                kept.lock().unwrap_or_else(PoisonError::into_inner).extend(lines);
+            }
         }
     }
 
@@ -126,7 +164,9 @@ impl DecisionLog {
     pub fn take(&self) -> Vec<DecisionLine> {
         match self {
             Self::Off => Vec::new(),
-            Self::Memory(kept) => std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner)),
+            Self::Memory(kept) | Self::Journal(kept, _) => {
+                std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner))
+            }
         }
     }
 }

@@ -69,8 +69,6 @@ pub struct WavePlace {
     pub shard: u16,
     /// The moment it waited for.
     pub send_at: DateTime<Utc>,
-    /// How often it was tried before and refused for now.
-    pub tries: u32,
 }
 
 /// Why a queue message is not a job.

@@ -3,16 +3,20 @@
 //! Invariant: starting twice does no harm. A shard that is planned twice gives the same touches, and a touch that is
 //! dispatched twice is claimed once.
 
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::ids::TenantId;
 use runtime::job::{DueEvent, JOB_VERSION, ShardJob, TouchJob, WavePlace};
 use runtime::queue::{Queue, QueueError};
-use runtime::rules::{RulesCache, RulesError};
+use runtime::rules::{RulesCache, RulesError, TenantRules};
 use serde::Serialize;
 use store::{Store, StoreError};
 
-/// How many days back waves are searched for touches that were left behind.
-pub const WAVE_DAYS_BACK: u64 = 7;
+/// How many days back a wave looks for touches that were left behind.
+pub const WAVE_DAYS_BACK: u64 = 1;
+/// How many days back the daily scan looks for them.
+pub const SCAN_DAYS_BACK: u64 = 35;
 /// How many waiting touches are read at once.
 pub const WAVE_PAGE: u32 = 500;
 /// The most pages of one shard and day that one call dispatches; the next call takes the rest.
@@ -76,23 +80,35 @@ async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Star
         .map(|shard| ShardJob { v: JOB_VERSION, tenant: tenant.clone(), shard, as_of })
         .collect();
     deps.plan.send(&jobs).await?;
-    tracing::info!(%tenant, %as_of, shards = jobs.len(), "scan started");
-    Ok(Started { as_of, shards: rules.tenant.shards, touches: 0 })
+    let touches = dispatch_days(deps, &rules, WAVE_DAYS_BACK + 1..=SCAN_DAYS_BACK, now).await?;
+    tracing::info!(%tenant, %as_of, shards = jobs.len(), touches, "scan started");
+    Ok(Started { as_of, shards: rules.tenant.shards, touches })
 }
 
 /// Hands the waiting touches whose moment has come to their channels.
 async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
     let rules = deps.rules.load(&deps.store, tenant).await?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
-    let mut touches = 0;
-    for back in (0..=WAVE_DAYS_BACK).rev() {
-        let Some(day) = now.date_naive().checked_sub_days(Days::new(back)) else { continue };
-        for shard in 0..rules.tenant.shards {
-            touches += dispatch_shard(deps, tenant, shard, day, now).await?;
-        }
-    }
+    let touches = dispatch_days(deps, &rules, 0..=WAVE_DAYS_BACK, now).await?;
     tracing::info!(%tenant, %as_of, touches, "wave dispatched");
     Ok(Started { as_of, shards: 0, touches })
+}
+
+/// Dispatches the waves of some days, the oldest first.
+async fn dispatch_days(
+    deps: &Deps,
+    rules: &TenantRules,
+    days_back: RangeInclusive<u64>,
+    now: DateTime<Utc>,
+) -> Result<usize, ScanError> {
+    let mut touches = 0;
+    for back in days_back.rev() {
+        let Some(day) = now.date_naive().checked_sub_days(Days::new(back)) else { continue };
+        for shard in 0..rules.tenant.shards {
+            touches += dispatch_shard(deps, &rules.tenant.id, shard, day, now).await?;
+        }
+    }
+    Ok(touches)
 }
 
 async fn dispatch_shard(
@@ -117,7 +133,7 @@ async fn dispatch_shard(
                 touch: waiting.place.touch.id,
                 on: waiting.place.touch.on,
                 channel: waiting.channel,
-                wave: Some(WavePlace { shard, send_at: waiting.place.send_at, tries: waiting.tries }),
+                wave: Some(WavePlace { shard, send_at: waiting.place.send_at }),
             })
             .partition(|job| job.channel == domain::channel::Channel::Email);
         deps.email.send(&email).await?;

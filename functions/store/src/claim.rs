@@ -80,6 +80,7 @@ impl Store {
             state: TouchState::Claimed,
             claimed_at: Some(claimed_at),
             fence_version: Some(fence.version),
+            tries: fence.tries.get(&touch.id).copied().unwrap_or(0),
             before: touch
                 .items
                 .iter()
@@ -129,6 +130,7 @@ fn next_fence(fence: &Fence, touch: &Touch, claimed_at: DateTime<Utc>, audit_hea
     let mut next = fence.clone();
     next.version += 1;
     next.audit_head = Some(audit_head);
+    next.tries.remove(&touch.id);
     next.contacts.push(Contact { at: claimed_at, channel: touch.channel, direct: false });
     next.forget_old_contacts(claimed_at.date_naive());
     for item in &touch.items {

@@ -31,8 +31,8 @@ pub(crate) const OPEN_FENCE: &str = "F#";
 
 /// A tenant, and over how many shards its customers are spread.
 ///
-/// The number is a setting of the tenant. After it was changed, an item keeps its old shard until it is next
-/// written, so scan up to the larger number until the next full import.
+/// The number is a setting of the tenant that may grow and never shrinks: an item keeps its old shard until it is next
+/// written, and every shard up to the number is scanned. A customer in two shards meanwhile is planned twice, alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// The tenant.
@@ -232,9 +232,16 @@ pub(crate) fn wave_partition(of: &TenantId, day_utc: NaiveDate, shard: u16) -> S
     format!("{}#WAVE#{}#{shard}", tenant(of), day_text(day_utc))
 }
 
-/// The place of a planned touch that waits for `send_at`.
-pub(crate) fn wave(of: &TenantId, shard: u16, send_at: DateTime<Utc>, id: &TouchId) -> Key {
-    let sk = format!("{}#{}", instant_text(send_at), escape(id.as_str()));
+/// The place of a planned touch that waits for `send_at`. The customer is part of it: an obligation's id, and so a touch's,
+/// is the customer's own, and two customers may have the same.
+pub(crate) fn wave(
+    of: &TenantId,
+    shard: u16,
+    send_at: DateTime<Utc>,
+    customer: &CustomerId,
+    id: &TouchId,
+) -> Key {
+    let sk = format!("{}#{}#{}", instant_text(send_at), escape(customer.as_str()), escape(id.as_str()));
     Key::new(wave_partition(of, send_at.date_naive(), shard), sk)
 }
 

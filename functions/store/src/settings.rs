@@ -17,8 +17,20 @@ pub const POLICY_VERSION_MAX: u32 = 999_999;
 pub struct SettingsDoc {
     /// Grows with every change.
     pub version: u64,
-    /// The settings in JSON; the store does not look inside.
+    /// The settings in JSON; the store looks at nothing inside but `shards`.
     pub document: String,
+}
+
+impl SettingsDoc {
+    /// The number of shards that the document names; 0 where it names none.
+    fn shards(&self) -> u64 {
+        #[derive(serde::Deserialize)]
+        struct Peek {
+            #[serde(default)]
+            shards: u64,
+        }
+        serde_json::from_str::<Peek>(&self.document).map_or(0, |peek| peek.shards)
+    }
 }
 
 /// One version of a policy.
@@ -33,9 +45,17 @@ pub struct PolicyDoc {
 impl Store {
     /// Stores settings whose version is higher than the stored one. The same version and text again is fine.
     ///
+    /// The number of shards can grow, but not shrink: what lies in the shards that went away would never be scanned.
+    ///
     /// # Errors
-    /// [`StoreError::Conflict`] when a higher version, or another text under the same one, is stored.
+    /// [`StoreError::Conflict`] when a higher version, another text under the same one, or a larger number of shards is
+    /// stored.
     pub async fn put_settings(&self, tenant: &TenantId, doc: &SettingsDoc) -> Result<(), StoreError> {
+        let stored = self.settings(tenant).await?.map_or(0, |stored| stored.shards());
+        if doc.shards() < stored {
+            let what = format!("{} shards; expected at least the {stored} that are stored", doc.shards());
+            return Err(StoreError::Conflict { operation: "settings", what });
+        }
         let mut item = keyed(key::settings(tenant));
         set(&mut item, "v", doc.version);
         set(&mut item, "j", doc.document.as_str());

@@ -188,8 +188,8 @@ impl Store {
     }
 
     /// Takes a claim back whose message was surely not sent: the touch is planned again and waits for `retry_at`, and
-    /// the fence is as if it had not been claimed, under a new version. The audit trail keeps the claim. `tries` says
-    /// how often it was tried by now. Counted as `release`.
+    /// the fence is as if it had not been claimed, under a new version. The audit trail keeps the claim, and the
+    /// fence counts the try. Counted as `release`.
     ///
     /// # Errors
     /// [`TouchError::Conflict`] when the touch is neither claimed nor planned already.
@@ -198,7 +198,6 @@ impl Store {
         scope: &Scope,
         touch: &TouchKey,
         retry_at: DateTime<Utc>,
-        tries: u32,
     ) -> Result<Change, TouchError> {
         let place = touch.key(&scope.tenant);
         let fence_place = key::fence(&scope.tenant, &touch.customer);
@@ -228,7 +227,7 @@ impl Store {
                     (":ca", claimed_at.timestamp_millis().into()),
                 ],
             };
-            let waiting = waiting_item(scope, planned.touch.clone(), tries);
+            let waiting = waiting_item(scope, planned.touch.clone());
             let item = planned.encode(place.clone());
             let writes = vec![
                 Write::Put { table: Table::Ops, item, condition: Some(still_claimed) },
@@ -289,6 +288,7 @@ impl Store {
 fn fence_without(fence: &Fence, claimed: &StoredTouch, claimed_at: DateTime<Utc>) -> Fence {
     let mut next = fence.clone();
     next.version += 1;
+    next.count_try(&claimed.touch.id, claimed.tries);
     let contact = next.contacts.iter().position(|c| c.at == claimed_at && c.channel == claimed.touch.channel);
     if let Some(position) = contact {
         next.contacts.remove(position);

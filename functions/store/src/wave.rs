@@ -30,7 +30,7 @@ pub struct WaveKey {
 
 impl WaveKey {
     fn key(&self, tenant: &TenantId) -> Key {
-        key::wave(tenant, self.shard, self.send_at, &self.touch.id)
+        key::wave(tenant, self.shard, self.send_at, &self.touch.customer, &self.touch.id)
     }
 }
 
@@ -41,8 +41,6 @@ pub struct WaveEntry {
     pub place: WaveKey,
     /// How it goes.
     pub channel: Channel,
-    /// How often it was tried before and refused for now.
-    pub tries: u32,
 }
 
 impl Store {
@@ -51,7 +49,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the write fails.
     pub async fn plan_touch(&self, scope: &Scope, touch: &Touch) -> Result<Change, StoreError> {
-        let item = waiting_item(scope, touch.clone(), 0);
+        let item = waiting_item(scope, touch.clone());
         let put = Write::Put { table: Table::Ops, item, condition: Some(Expression::absent()) };
         match self.write("plan", put).await {
             Ok(()) => Ok(Change::Made),
@@ -190,19 +188,20 @@ impl Store {
     }
 }
 
-/// The item of a touch that waits for its `send_at`, after so many tries.
-pub(crate) fn waiting_item(scope: &Scope, touch: Touch, tries: u32) -> Item {
+/// The item of a touch that waits for its `send_at`.
+pub(crate) fn waiting_item(scope: &Scope, touch: Touch) -> Item {
     let send_at = touch.send_at.trunc_subsecs(3);
-    let wave = key::wave(&scope.tenant, scope.shard_of(&touch.customer), send_at, &touch.id);
+    let shard = scope.shard_of(&touch.customer);
+    let wave = key::wave(&scope.tenant, shard, send_at, &touch.customer, &touch.id);
     let place = key::touch(&scope.tenant, &touch.customer, touch.on, &touch.id);
-    StoredTouch::planned(Touch { send_at, ..touch }).encode_waiting(wave, place, tries)
+    StoredTouch::planned(Touch { send_at, ..touch }).encode_waiting(wave, place)
 }
 
 /// A waiting item at the place of its touch.
 fn settled_copy(mut waiting: Item) -> Result<Item, StoreError> {
     let r = Reader::new("wave entry", &waiting);
     let place = Key::new(r.text("tp")?, r.text("ts")?);
-    for name in ["tp", "ts", "tr"] {
+    for name in ["tp", "ts"] {
         waiting.remove(name);
     }
     set(&mut waiting, "pk", place.pk);
@@ -225,10 +224,9 @@ fn entry(item: &Item, shard: u16) -> Result<WaveEntry, StoreError> {
     let r = Reader::new("wave entry", item);
     let customer: CustomerId = r.read("tp", "T#<tenant>#CUST#<customer>", customer_of)?;
     let (on, id): (NaiveDate, TouchId) = r.read("ts", "TOUCH#<day>#<id>", touch_of)?;
-    let send_at = r.read("sk", "<send at>#<touch>", wave_of)?;
+    let send_at = r.read("sk", "<send at>#<customer>#<touch>", wave_of)?;
     Ok(WaveEntry {
         place: WaveKey { touch: TouchKey { customer, on, id }, shard, send_at },
         channel: r.read("n", "a channel", |t| t.parse().ok())?,
-        tries: r.number_or("tr")?.unwrap_or(0),
     })
 }

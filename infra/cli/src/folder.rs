@@ -1,5 +1,6 @@
 //! The folder of a run: its database, for the commands that look into it afterwards.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -10,6 +11,27 @@ use crate::demo;
 
 /// The name of the database in a folder.
 const DATABASE: &str = "puntual.sqlite";
+
+/// Holds a folder for one command at a time, until it is dropped or the process ends.
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+/// Takes a folder, which is there, for this command alone.
+pub(crate) fn lock(folder: &Path) -> anyhow::Result<FolderLock> {
+    let path = folder.join(".lock");
+    let file = File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(FolderLock { _file: file }),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another command is at work in {}; expected one at a time", folder.display())
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("{} cannot be locked", path.display()))
+        }
+    }
+}
 
 /// Opens the database that a run or an import has left in a folder.
 pub(crate) async fn open(folder: &Path) -> anyhow::Result<(Store, Scope, Tenant)> {

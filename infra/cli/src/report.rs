@@ -96,12 +96,17 @@ impl Totals {
         };
         let scanned = self.all_verdicts().max(1) as f64 / 1_000.0;
         let messages = self.messages.max(1) as f64;
-        let plans = of(&["plan"], |u| u.requests as f64).max(1.0);
+        let per = |units: f64, times: f64| if times > 0.0 { units / times } else { 0.0 };
+        let closing = ["prevent", "supersede"];
+        // To close a waiting touch takes three requests: it is read, written at its customer, and leaves its wave.
+        let left = of(&["unwait"], |u| u.requests as f64) + of(&closing, |u| u.requests as f64) / 3.0;
+        let entering = per(of(&["plan"], |u| u.write_units), of(&["plan"], |u| u.requests as f64));
+        let leaving = per(of(&["unwait", closing[0], closing[1]], |u| u.write_units), left);
         UnitRates {
             scan_read_units_per_1000_obligations: of(&["scan"], |u| u.read_units) / scanned,
             facts_read_units_per_touch: of(&["facts", "suppressed"], |u| u.read_units) / messages,
             write_units_per_touch: of(&["claim", "settle", "release"], |u| u.write_units) / messages,
-            write_units_per_wait: of(&["plan", "unwait", "prevent", "supersede"], |u| u.write_units) / plans,
+            write_units_per_wait: entering + leaving,
         }
     }
 }
@@ -115,7 +120,7 @@ pub(crate) struct UnitRates {
     pub(crate) facts_read_units_per_touch: f64,
     /// From claim to sent.
     pub(crate) write_units_per_touch: f64,
-    /// What a touch costs more for waiting until its moment: to enter its wave and to leave it.
+    /// What it costs to enter a wave and to leave it, each on average where it happened.
     pub(crate) write_units_per_wait: f64,
 }
 
@@ -151,7 +156,7 @@ impl fmt::Display for Totals {
         let rates = self.unit_rates();
         writeln!(
             f,
-            "Capacity    {:.1} read units per 1,000 obligations scanned; {:.1} write units per touch, {:.1} more where it waits",
+            "Capacity    {:.1} read units per 1,000 obligations scanned; {:.1} write units per touch, {:.1} for each that waits",
             rates.scan_read_units_per_1000_obligations,
             rates.write_units_per_touch,
             rates.write_units_per_wait

@@ -53,6 +53,7 @@ impl LocalStack {
         outbox: Outbox,
         tenant: &Tenant,
         policy: &str,
+        decisions: DecisionLog,
     ) -> anyhow::Result<Self> {
         let store = Store::file(database)
             .with_context(|| format!("the database {} cannot be opened", database.display()))?;
@@ -62,14 +63,13 @@ impl LocalStack {
         store.put_settings(&tenant.id, &settings).await.context(OTHER_PRODUCT)?;
         store.put_policy(&tenant.id, &parsed.id, parsed.version, policy).await.context(OTHER_PRODUCT)?;
         store.activate_policy(&tenant.id, &parsed.id, parsed.version).await.context("the policy")?;
-        Ok(Self::over(store, outbox, tenant.id.clone()))
+        Ok(Self::over(store, outbox, tenant.id.clone(), decisions))
     }
 
-    fn over(store: Store, outbox: Outbox, tenant: TenantId) -> Self {
+    fn over(store: Store, outbox: Outbox, tenant: TenantId, decisions: DecisionLog) -> Self {
         let (plan_queue, email_queue, sms_queue) =
             (MemoryQueue::default(), MemoryQueue::default(), MemoryQueue::default());
         let (email, sms) = (Queue::Memory(email_queue.clone()), Queue::Memory(sms_queue.clone()));
-        let decisions = DecisionLog::memory();
         // On this machine the addresses lie beside the key anyway.
         let suppression = SuppressionKey::new(*b"local");
         let delivery_on = |channel| delivery::Deps {

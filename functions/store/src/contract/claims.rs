@@ -112,20 +112,26 @@ async fn a_release_restores_the_fence(store: &Store) {
     store.claim(&scope, &second, &before, at(13, 15)).await.unwrap();
 
     let place = TouchKey::of(&second);
-    assert_eq!(store.release(&scope, &place, at(13, 18), 1).await, Ok(Change::Made));
-    assert_eq!(store.release(&scope, &place, at(13, 18), 1).await, Ok(Change::Already));
+    assert_eq!(store.release(&scope, &place, at(13, 18)).await, Ok(Change::Made));
+    assert_eq!(store.release(&scope, &place, at(13, 18)).await, Ok(Change::Already));
     let after = facts(store, "c").await.fence;
     assert_eq!(after.version, before.version + 2);
     assert_eq!((&after.contacts, &after.reached), (&before.contacts, &before.reached));
 
     let shard = scope.shard_of(&customer_id("c"));
     let waves = store.due_waves(&scope.tenant, shard, day(13), at(13, 18), None, 10).await.unwrap();
-    assert_eq!(waves.items.iter().map(|w| (&w.place.touch, w.tries)).collect::<Vec<_>>(), [(&place, 1)]);
+    assert_eq!(waves.items.iter().map(|w| &w.place.touch).collect::<Vec<_>>(), [&place]);
+    assert_eq!(after.tries, std::collections::BTreeMap::from([(second.id.clone(), 1)]));
     assert_eq!(store.touch(&scope.tenant, &place).await.unwrap().unwrap().state, TouchState::Planned);
     // It can be claimed again, and the trail still holds.
     store.claim(&scope, &second, &after, at(13, 18)).await.unwrap();
+    assert!(facts(store, "c").await.fence.tries.is_empty());
+    store.release(&scope, &place, at(13, 19)).await.unwrap();
+    let again = facts(store, "c").await.fence;
+    assert_eq!(again.tries[&second.id], 2, "the count survives the claims");
+    store.claim(&scope, &second, &again, at(13, 19)).await.unwrap();
     let trail = store.audit_trail(&scope.tenant, &customer_id("c")).await.unwrap();
-    assert_eq!(trail.len(), 3);
+    assert_eq!(trail.len(), 4);
     let head = facts(store, "c").await.fence.audit_head;
     assert_eq!(verify_chain(&trail), Ok(head.as_deref()));
 }
@@ -138,7 +144,7 @@ async fn a_release_leaves_what_happened_since(store: &Store) {
     let claim = store.claim(&scope, &first, &fence, at(6, 15)).await.unwrap();
     store.claim(&scope, &touch("c", &["b"], ("s2", 8), 13), &claim.fence, at(13, 15)).await.unwrap();
     store.import_payments(&scope, 2, day(20), &[payment("p", "a", 1_000, 13)]).await.unwrap();
-    store.release(&scope, &TouchKey::of(&first), at(14, 15), 1).await.unwrap();
+    store.release(&scope, &TouchKey::of(&first), at(14, 15)).await.unwrap();
     let after = facts(store, "c").await.fence;
     assert_eq!(after.contacts.iter().map(|c| c.at).collect::<Vec<_>>(), [at(13, 15)]);
     assert_eq!(after.reached.len(), 1);

@@ -7,6 +7,7 @@ use crate::{ErrorClass, PolicyDoc, SettingsDoc, SuppressionKey};
 
 on_every_backend!(
     settings_only_go_forward,
+    shards_can_grow_and_never_shrink,
     a_policy_version_never_changes_and_one_is_active,
     a_suppression_is_found_by_address_tenant_and_channel,
     a_suppression_of_a_known_customer_moves_its_fence,
@@ -23,6 +24,16 @@ async fn settings_only_go_forward(store: &Store) {
     assert_eq!(other.class(), ErrorClass::Conflict);
     assert!(store.put_settings(tenant, &doc(1, "{}")).await.is_err());
     assert_eq!(store.settings(tenant).await, Ok(Some(doc(2, "{\"a\":1}"))));
+}
+
+async fn shards_can_grow_and_never_shrink(store: &Store) {
+    let tenant = &scope().tenant;
+    let doc = |version, shards: u64| SettingsDoc { version, document: format!("{{\"shards\":{shards}}}") };
+    store.put_settings(tenant, &doc(1, 2)).await.unwrap();
+    store.put_settings(tenant, &doc(2, 4)).await.unwrap();
+    let fewer = store.put_settings(tenant, &doc(3, 3)).await.unwrap_err();
+    assert_eq!(fewer.class(), ErrorClass::Conflict);
+    assert_eq!(store.settings(tenant).await, Ok(Some(doc(2, 4))));
 }
 
 async fn a_policy_version_never_changes_and_one_is_active(store: &Store) {

@@ -1,4 +1,4 @@
-//! Touches around their claim, and the wave index.
+//! Touches around their claim, and the waves they wait in.
 
 use domain::touch::TouchState;
 
@@ -10,6 +10,7 @@ on_every_backend!(
     an_outcome_settles_once,
     a_waiting_touch_is_prevented_or_superseded,
     a_wave_gives_what_is_due,
+    customers_with_the_same_obligation_id_wait_side_by_side,
     the_timeline_has_every_touch_in_order,
 );
 
@@ -19,7 +20,7 @@ async fn planning_twice_changes_nothing(store: &Store) {
     assert_eq!(store.plan_touch(&scope(), &wanted).await, Ok(Change::Already));
     let shard = scope().shard_of(&customer_id("c"));
     let waves = store.due_waves(&scope().tenant, shard, day(6), at(6, 23), None, 10).await.unwrap();
-    let expected = WaveEntry { place: wave_of(&wanted), channel: wanted.channel, tries: 0 };
+    let expected = WaveEntry { place: wave_of(&wanted), channel: wanted.channel };
     assert_eq!(waves.items, [expected]);
 }
 
@@ -48,7 +49,7 @@ async fn an_outcome_settles_once(store: &Store) {
         assert_eq!((record.state, record.settled_at), (state, Some(at(6, 16))));
         assert_eq!(record.provider_id.is_some(), state == TouchState::Sent);
         assert_eq!(record.reason.is_some(), state != TouchState::Sent);
-        assert!(store.release(&scope(), &place, at(7, 1), 1).await.is_err());
+        assert!(store.release(&scope(), &place, at(7, 1)).await.is_err());
     }
 }
 
@@ -114,6 +115,20 @@ async fn a_wave_gives_what_is_due(store: &Store) {
     store.leave_wave(&scope.tenant, &wave_of(&planned[1])).await.unwrap();
     store.leave_wave(&scope.tenant, &wave_of(&planned[1])).await.unwrap();
     assert_eq!(store.next_wave_at(&scope, day(0), 30).await, Ok(Some(at(6, 12))));
+}
+
+async fn customers_with_the_same_obligation_id_wait_side_by_side(store: &Store) {
+    let (ana, bea) = (touch("ana", &["1"], ("s1", 1), 6), touch("bea", &["1"], ("s1", 1), 6));
+    assert_eq!(ana.id, bea.id, "the id is about what is owed, and the customer is the partition");
+    let scope = Scope::new(scope().tenant, 1);
+    assert_eq!(store.plan_touch(&scope, &ana).await, Ok(Change::Made));
+    assert_eq!(store.plan_touch(&scope, &bea).await, Ok(Change::Made));
+    let waves = store.due_waves(&scope.tenant, 0, day(6), at(6, 23), None, 10).await.unwrap();
+    let [first, second] = waves.items.as_slice() else { panic!("both wait: {waves:?}") };
+    assert_eq!(first.place.touch, TouchKey::of(&ana));
+    store.prevent(&scope.tenant, &first.place, "paid", at(6, 1)).await.unwrap();
+    let left = store.due_waves(&scope.tenant, 0, day(6), at(6, 23), None, 10).await.unwrap();
+    assert_eq!(left.items, std::slice::from_ref(second));
 }
 
 async fn the_timeline_has_every_touch_in_order(store: &Store) {

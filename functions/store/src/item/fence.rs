@@ -6,7 +6,7 @@ use chrono::DateTime;
 use domain::channel::Channel;
 use domain::contact::Contact;
 use domain::fence::{Fence, Reached};
-use domain::ids::{CustomerId, ObligationId, StageId};
+use domain::ids::{CustomerId, ObligationId, StageId, TouchId};
 
 use super::{Reader, keyed, set, set_some};
 use crate::backend::Item;
@@ -18,6 +18,9 @@ pub(crate) fn encode_fence(scope: &Scope, customer: &CustomerId, fence: &Fence) 
     let mut item = keyed(key::fence(&scope.tenant, customer));
     set(&mut item, "v", fence.version);
     set_some(&mut item, "ah", fence.audit_head.as_deref());
+    if !fence.tries.is_empty() {
+        set(&mut item, "tr", tries_text(&fence.tries));
+    }
     set_some(&mut item, "er", fence.erased_at.map(|at| at.timestamp_millis()));
     if !fence.contacts.is_empty() {
         set(&mut item, "k", contacts_text(&fence.contacts));
@@ -38,8 +41,22 @@ pub(crate) fn decode_fence(item: &Item) -> Result<Fence, StoreError> {
         contacts: r.read_or("k", "contacts", contacts_of)?.unwrap_or_default(),
         reached: r.read_or("r", "reached stages", reached_map)?.unwrap_or_default(),
         audit_head: r.text_or("ah")?.map(str::to_owned),
+        tries: r.read_or("tr", "tries", tries_of)?.unwrap_or_default(),
         erased_at: r.instant_or("er")?,
     })
+}
+
+fn tries_text(tries: &BTreeMap<TouchId, u32>) -> String {
+    let one = |(id, tries): (&TouchId, &u32)| format!("{}|{tries}", escape(id.as_str()));
+    tries.iter().map(one).collect::<Vec<_>>().join(",")
+}
+
+fn tries_of(text: &str) -> Option<BTreeMap<TouchId, u32>> {
+    let one = |text: &str| {
+        let (id, tries) = text.split_once('|')?;
+        Some((TouchId::new(unescape(id)).ok()?, tries.parse().ok()?))
+    };
+    text.split(',').map(one).collect()
 }
 
 const fn letter(channel: Channel) -> char {

@@ -8,7 +8,7 @@
 //! | `pk` `sk` | all | the primary key |
 //! | `op` `os` | FENCE, OBL | key of the open index, sparse |
 //! | `tp` `ts` | WAVE | the key that the touch has in its customer's partition |
-//! | `tr` | WAVE | how often it was tried and refused for now |
+//! | `tr` | FENCE, TOUCH | how often touches were tried and refused for now: `touch|number`, comma between; the number |
 //! | `q` | PROFILE, OBL, ZPAY | source sequence; 0 on an obligation that only payments know |
 //! | `x` | PROFILE, OBL, ZPAY, audit | hash: of the row's snapshot, of the audit entry |
 //! | `j` | PROFILE, SETTINGS, IMPORT, policy, audit | document: JSON, or the policy's source |

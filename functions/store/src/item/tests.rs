@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use domain::channel::Channel;
 use domain::contact::Contact;
 use domain::fence::{Fence, Reached};
-use domain::ids::{CustomerId, ObligationId, StageId, TenantId};
+use domain::ids::{CustomerId, ObligationId, StageId, TenantId, TouchId};
 use domain::obligation::{Hold, HoldReason};
 use proptest::prelude::*;
 
@@ -52,6 +52,7 @@ fn a_fence_with_35_contacts_and_five_open_obligations_fits_one_write_unit() {
             })
             .collect(),
         audit_head: Some("a".repeat(64)),
+        tries: BTreeMap::new(),
         erased_at: None,
     };
     let item = encode_fence(&scope(), &customer, &fence);
@@ -64,6 +65,7 @@ proptest! {
     fn a_fence_reads_back(
         version in 1_u64..u64::from(u32::MAX),
         erased_ms in prop::option::of(0_i64..9_000_000_000_000),
+        tries in prop::collection::btree_map("[a-z|,#%]{1,8}", 0_u32..9, 0..3),
         contacts in prop::collection::vec((-4_000_000_000_000_i64..9_000_000_000_000, 0_usize..5, any::<bool>()), 0..6),
         reached in prop::collection::btree_map("[a-z|,#% ]{0,6}[a-z|,#%]", (0_i64..900, "[a-z|,%]{1,8}", -40_i32..400), 0..4),
     ) {
@@ -85,6 +87,7 @@ proptest! {
                 })
                 .collect::<BTreeMap<_, _>>(),
             audit_head: None,
+            tries: tries.into_iter().map(|(id, n)| (TouchId::new(id).unwrap(), n)).collect(),
             erased_at: erased_ms.and_then(DateTime::from_timestamp_millis),
         };
         let customer = CustomerId::new("c").unwrap();

@@ -21,6 +21,8 @@ pub(crate) struct StoredTouch {
     pub(crate) claimed_at: Option<DateTime<Utc>>,
     pub(crate) settled_at: Option<DateTime<Utc>>,
     pub(crate) fence_version: Option<u64>,
+    /// How often it was tried before this claim, and refused for now.
+    pub(crate) tries: u32,
     /// What its obligations had reached before the claim.
     pub(crate) before: BTreeMap<ObligationId, Reached>,
     pub(crate) provider_id: Option<String>,
@@ -35,6 +37,7 @@ impl StoredTouch {
             claimed_at: None,
             settled_at: None,
             fence_version: None,
+            tries: 0,
             before: BTreeMap::new(),
             provider_id: None,
             reason: None,
@@ -58,6 +61,7 @@ impl StoredTouch {
         set_some(&mut item, "ca", self.claimed_at.map(|at| at.timestamp_millis()));
         set_some(&mut item, "sa", self.settled_at.map(|at| at.timestamp_millis()));
         set_some(&mut item, "fv", self.fence_version);
+        set_some(&mut item, "tr", (self.tries > 0).then_some(u64::from(self.tries)));
         if !self.before.is_empty() {
             set(&mut item, "pr", reached_text(self.before.iter()));
         }
@@ -67,13 +71,10 @@ impl StoredTouch {
     }
 
     /// The item at its place in a wave, with its place in the customer's partition beside it.
-    pub(crate) fn encode_waiting(&self, wave: Key, place: Key, tries: u32) -> Item {
+    pub(crate) fn encode_waiting(&self, wave: Key, place: Key) -> Item {
         let mut item = self.encode(wave);
         set(&mut item, "tp", place.pk);
         set(&mut item, "ts", place.sk);
-        if tries > 0 {
-            set(&mut item, "tr", u64::from(tries));
-        }
         item
     }
 
@@ -104,6 +105,7 @@ impl StoredTouch {
             claimed_at: r.instant_or("ca")?,
             settled_at: r.instant_or("sa")?,
             fence_version: r.number_or("fv")?,
+            tries: r.number_or("tr")?.unwrap_or(0),
             before: r.read_or("pr", "reached stages", reached_map)?.unwrap_or_default(),
             provider_id: r.text_or("pi")?.map(str::to_owned),
             reason: r.text_or("rs")?.map(str::to_owned),

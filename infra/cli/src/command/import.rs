@@ -18,7 +18,7 @@ use store::{ImportCounts, Scope, Store};
 
 use crate::ledger::{self, Source};
 use crate::replay::checkpoint::refuse_folder;
-use crate::{clock, demo, progress};
+use crate::{clock, demo, folder, progress};
 
 /// The exit code of an import that refused rows.
 const SOME_ROWS_BAD: u8 = 2;
@@ -192,6 +192,7 @@ async fn store_file(
 ) -> anyhow::Result<ExitCode> {
     let out = &arguments.out;
     std::fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
+    let _lock = folder::lock(out)?;
     refuse_folder(out)?;
     let tenant: Tenant = toml::from_str(demo::TENANT).context("the demo's tenant")?;
     let store = Store::file(&out.join("puntual.sqlite"))?;

@@ -24,7 +24,7 @@ use crate::ledger::{self, Source, hex};
 use crate::replay::timeline::Timeline;
 use crate::replay::{DAYS_MAX, Files, Replay};
 use crate::report::{Totals, UnitRates};
-use crate::{clock, demo, progress};
+use crate::{clock, demo, folder, progress};
 
 /// The most rows of a file that is replayed: they are all held in memory.
 const ROWS_MAX: usize = 500_000;
@@ -91,6 +91,7 @@ pub(crate) async fn replay(arguments: ReplayArguments) -> anyhow::Result<ExitCod
     let (rows, read, digest) = read_rows(&arguments)?;
     let out = arguments.out.as_path();
     fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
+    let _lock = folder::lock(out)?;
 
     let replay = Replay {
         tenant: &tenant,

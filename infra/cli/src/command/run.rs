@@ -19,13 +19,14 @@ use domain::tenant::Tenant;
 use domain::verdict::Decision;
 use import_accounts::ReadOptions;
 use import_accounts::import::{ImportJob, import_file, import_key};
-use runtime::decision_log::DecisionLine;
+use runtime::decision_log::{DecisionLine, DecisionLog};
 use serde::Serialize;
 use store::Scope;
 
 use crate::clock;
 use crate::decisions::day_lines;
 use crate::demo;
+use crate::folder;
 use crate::ledger::Source;
 use crate::progress;
 use crate::replay::checkpoint::refuse_folder;
@@ -68,6 +69,7 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let started = clock::stopwatch();
     let out = &arguments.out;
     fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
+    let _lock = folder::lock(out)?;
     refuse_folder(out)?;
     let tenant: Tenant = toml::from_str(demo::TENANT).context("the demo's tenant")?;
     let at = moment(&arguments, &tenant)?;
@@ -76,7 +78,11 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
 
     let messages_file = out.join("messages.jsonl");
     let outbox = Outbox::file(&messages_file)?;
-    let stack = LocalStack::open(&out.join("puntual.sqlite"), outbox, &tenant, demo::POLICY).await?;
+    let decisions_file = out.join(format!("decisions-{today}.jsonl"));
+    let journal = out.join(format!("decisions-{today}.journal.jsonl"));
+    let log =
+        DecisionLog::journal(&journal).with_context(|| format!("{} cannot be written", journal.display()))?;
+    let stack = LocalStack::open(&out.join("puntual.sqlite"), outbox, &tenant, demo::POLICY, log).await?;
     let mut messages = Tail::at_end(&messages_file)?;
     let mut totals = Totals { days: 1, ..Totals::default() };
     import_portfolio(&arguments, &stack, &tenant, &portfolio, today, &mut totals).await?;
@@ -86,8 +92,7 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     stack.scan(at, &|| bar.tick()).await?;
     bar.finish_and_clear();
     let lines = day_lines(stack.take_decisions());
-    let decisions_file = out.join(format!("decisions-{today}.jsonl"));
-    let (kept, mut decisions) = earlier_sends(&decisions_file, &lines)?;
+    let (kept, mut decisions) = earlier_sends(&[&decisions_file, &journal], &lines)?;
     for line in &lines {
         totals.add_decision(line);
         if !kept.contains(line.obligation.as_str()) {
@@ -96,6 +101,7 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         }
     }
     fs::write(&decisions_file, decisions)?;
+    fs::remove_file(&journal)?;
     messages.read_new(|line| totals.add_message(line))?;
     totals.take_capacity(&stack.store);
     print(&arguments, &tenant, at, &totals, started.elapsed().as_secs_f64())?;
@@ -103,21 +109,20 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// The lines of an earlier run of the day that say why something was sent: a later run finds it sent and says only that.
-fn earlier_sends(file: &Path, lines: &[DecisionLine]) -> anyhow::Result<(HashSet<String>, String)> {
+/// A run that was killed has left them in its journal.
+fn earlier_sends(files: &[&Path], lines: &[DecisionLine]) -> anyhow::Result<(HashSet<String>, String)> {
     let (mut kept, mut text) = (HashSet::new(), String::new());
-    if !file.exists() {
-        return Ok((kept, text));
-    }
     let sends = lines.iter().filter(|line| line.verdict == Decision::Send);
     let now: HashSet<&str> = sends.map(|line| line.obligation.as_str()).collect();
-    for line in fs::read_to_string(file)?.lines() {
-        let said: serde_json::Value = serde_json::from_str(line)
-            .with_context(|| format!("a line of {} cannot be read", file.display()))?;
-        let Some(obligation) = said["obligation"].as_str().filter(|o| !now.contains(o)) else { continue };
-        if said["verdict"] == "send" {
-            kept.insert(obligation.to_owned());
-            text.push_str(line);
-            text.push('\n');
+    for file in files.iter().filter(|file| file.exists()) {
+        for line in fs::read_to_string(file)?.lines() {
+            // A line that was torn by the end of the process was not followed by a message.
+            let Ok(said) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+            let Some(obligation) = said["obligation"].as_str().filter(|o| !now.contains(o)) else { continue };
+            if said["verdict"] == "send" && kept.insert(obligation.to_owned()) {
+                text.push_str(line);
+                text.push('\n');
+            }
         }
     }
     Ok((kept, text))

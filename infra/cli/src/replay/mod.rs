@@ -16,6 +16,7 @@ use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
 use chrono_tz::Tz;
 use domain::tenant::Tenant;
 use indicatif::ProgressBar;
+use runtime::decision_log::DecisionLog;
 use store::Scope;
 
 use crate::decisions::day_lines;
@@ -69,7 +70,9 @@ impl Replay<'_> {
         let start = Checkpoint::restore(self.out, &files, &self.inputs, self.from, self.to)?;
         let mut totals = start.totals;
         let outbox = Outbox::file(&files.messages)?;
-        let stack = LocalStack::open(&files.database, outbox, self.tenant, self.policy).await?;
+        let stack =
+            LocalStack::open(&files.database, outbox, self.tenant, self.policy, DecisionLog::memory())
+                .await?;
         let mut decisions =
             BufWriter::new(OpenOptions::new().create(true).append(true).open(&files.decisions)?);
         let mut messages = Tail::at_end(&files.messages)?;
