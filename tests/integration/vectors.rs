@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::fixture::{run_to, text};
+use crate::fixture::{TENANT, run_to, text};
 use crate::tidy::root;
 
 /// A file of cases; `None`, and said so, where it is missing.
@@ -64,6 +64,51 @@ fn one_question_is_answered_in_words_with_the_article() {
     let prior = r#"[{"at":"2026-07-14T08:00:00-05:00","channel":"sms","direct":false}]"#;
     let capped = [&asked[..], &["--at", "2026-07-14T10:00:00-05:00", "--prior", prior]].concat();
     assert!(text(&run_to(0, &capped).stdout).contains("daily_cap"));
+}
+
+/// What a lender might add: a closed day, a looser reminder, a stricter answer.
+const OWN_RULES: &str = r#"
+[[contact_rules.CO.closed_days]]
+on = "2026-12-24"
+reason = "the office is closed"
+[[contact_rules.CO.loosen]]
+purposes = ["pre_due"]
+reason = "customers asked for it"
+approved_by = "the legal department"
+approved_on = "2026-11-02"
+hours = { sun = [["09:00", "12:00"]] }
+[contact_rules.PE.answers]
+hours_cover_pre_due = { answer = "yes" }
+"#;
+
+#[test]
+fn a_tenants_own_rules_decide_and_are_named() {
+    let folder = tempfile::TempDir::new().expect("a folder can be made");
+    let file = folder.path().join("tenant.toml");
+    std::fs::write(&file, format!("{TENANT}\n{OWN_RULES}")).expect("the settings can be written");
+    let file = file.to_str().expect("paths of the tests are text");
+    let ask = |more: &[&str]| {
+        text(&run_to(0, &[&["check-contact", "--tenant", file, "--channel", "sms"], more].concat()).stdout)
+    };
+    let closed = ask(&["--purpose", "overdue", "--at", "2026-12-24T10:00:00-05:00"]);
+    assert!(closed.contains("Reason: closed_day"), "{closed}");
+    let place = "contact_rules.CO.closed_days[0], because: the office is closed";
+    assert!(closed.contains(place), "{closed}");
+    let looser = ask(&["--purpose", "pre_due", "--at", "2026-03-08T10:00:00-05:00"]);
+    assert!(looser.starts_with("Allowed: pre_due by sms"), "{looser}");
+    assert!(looser.contains("The profile alone refuses it: sunday."), "{looser}");
+    assert!(looser.contains("approved by the legal department on 2026-11-02"), "{looser}");
+    let at = ["--purpose", "pre_due", "--at", "2026-03-07T10:00:00-05:00"];
+    let stricter = ask(&[&["--jurisdiction", "PE"][..], &at].concat());
+    assert!(stricter.contains("contact_rules.PE.answers.hours_cover_pre_due"), "{stricter}");
+
+    let bad = OWN_RULES.replace("\"pre_due\"", "\"overdue\"");
+    std::fs::write(file, format!("{TENANT}\n{bad}")).expect("the settings can be written");
+    let asked = ["check-contact", "--tenant", file, "--channel", "sms"];
+    let refused = run_to(1, &[&asked[..], &at].concat());
+    assert!(refused.stdout.is_empty());
+    let told = text(&refused.stderr);
+    assert!(told.contains("contact_rules.CO.loosen[0].hours") && told.contains("Ley 2300/2023"), "{told}");
 }
 
 #[test]

@@ -21,7 +21,9 @@ use crate::calendar::Day;
 use crate::caps::{CapMoment, Lift};
 use crate::channel::{Channel, Purpose};
 use crate::contact::Contact;
-use crate::jurisdiction::{Basis, Confidence, Grounds, Interval, Jurisdiction, Rule, Window};
+use crate::jurisdiction::{
+    Adjustment, Basis, Confidence, Grounds, Interval, Jurisdiction, Rule, RuleCap, Window,
+};
 
 /// How far ahead a lawful moment is looked for, in days.
 pub const NEXT_ALLOWED_DAYS_MAX: i64 = 400;
@@ -40,6 +42,8 @@ pub enum ReasonCode {
     Sunday,
     /// A public holiday, where those are closed.
     Holiday,
+    /// A day that the tenant closed.
+    ClosedDay,
     /// Outside the hours of the day; a closed Saturday too.
     OutsideHours,
     /// The holiday table does not hold the year.
@@ -63,6 +67,7 @@ impl ReasonCode {
         match self {
             Self::Sunday => "sunday",
             Self::Holiday => "holiday",
+            Self::ClosedDay => "closed_day",
             Self::OutsideHours => "outside_hours",
             Self::NoCalendar => "no_calendar",
             Self::NoRule => "no_rule",
@@ -122,6 +127,8 @@ pub struct Refusal<'a> {
     pub basis: Basis,
     /// How well it is known.
     pub confidence: Option<Confidence>,
+    /// The tenant's own rule that decided, where it was not the profile alone.
+    pub adjustment: Option<&'a Adjustment>,
 }
 
 /// Whether a contact may be made.
@@ -140,6 +147,15 @@ impl ContactAnswer<'_> {
         matches!(self, Self::Allowed(_))
     }
 
+    /// The reason of a refusal.
+    #[must_use]
+    pub const fn code(&self) -> Option<ReasonCode> {
+        match self {
+            Self::Allowed(_) => None,
+            Self::Refused(refusal) => Some(refusal.code),
+        }
+    }
+
     /// The stable name of the reason; `ok` where it is allowed.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -156,10 +172,13 @@ impl Jurisdiction {
     #[must_use]
     pub fn check(&self, query: &ContactQuery<'_>) -> ContactAnswer<'_> {
         let Some((index, rule)) = self.rule(query.purpose, query.channel) else {
-            return ContactAnswer::Refused(refusal(ReasonCode::NoRule, None));
+            return ContactAnswer::Refused(refusal(ReasonCode::NoRule, None, None));
         };
         match self.obstacle(rule, query, query.at) {
-            Some(obstacle) => ContactAnswer::Refused(refusal(obstacle.code, obstacle.grounds)),
+            Some(obstacle) => {
+                let adjustment = self.adjustment(obstacle.by);
+                ContactAnswer::Refused(refusal(obstacle.code, obstacle.grounds, adjustment))
+            }
             None => ContactAnswer::Allowed(Permission {
                 rule: index,
                 exempt: rule.window.is_none(),
@@ -196,13 +215,18 @@ impl Jurisdiction {
         // Exempt: neither the window nor the calendar is asked.
         let window = rule.window.as_ref()?;
         if !YEARS.contains(&at.year()) {
-            return Some(Obstacle { code: ReasonCode::NoCalendar, grounds: None, resume: Resume::Never });
+            return Some(Obstacle::own(ReasonCode::NoCalendar, None, Resume::Never));
         }
         let local = at.with_timezone(&query.time_zone).naive_local();
         let on = local.date();
         if let Some((code, resume)) = self.closed(window, local) {
-            let grounds = (code != ReasonCode::NoCalendar).then_some(&rule.grounds);
-            return Some(Obstacle { code, grounds, resume });
+            // A day that the table does not hold is nobody's rule.
+            let known = code != ReasonCode::NoCalendar;
+            let by = rule.window_by.filter(|_| known);
+            return Some(Obstacle { code, grounds: known.then_some(&rule.grounds), by, resume });
+        }
+        if let Some(obstacle) = self.closed_by_tenant(rule, local) {
+            return Some(obstacle);
         }
         let moment = CapMoment {
             prior: query.prior,
@@ -214,12 +238,25 @@ impl Jurisdiction {
             week: self.week(),
             mode: self.counting().mode,
         };
-        rule.caps.iter().find_map(|cap| {
+        rule.caps.iter().find_map(|RuleCap { cap, by }| {
             let resume = match cap.refuses(&moment)? {
                 Lift::On(on) => Resume::AtLocal(on.and_time(NaiveTime::MIN)),
                 Lift::At(at) => Resume::At(at),
             };
-            Some(Obstacle { code: cap.code, grounds: Some(&cap.grounds), resume })
+            Some(Obstacle { code: cap.code, grounds: Some(&cap.grounds), by: *by, resume })
+        })
+    }
+
+    /// What the tenant itself closes at a local moment at which the profile is open.
+    fn closed_by_tenant<'a>(&self, rule: &Rule, local: NaiveDateTime) -> Option<Obstacle<'a>> {
+        let on = local.date();
+        if let Some(by) = self.closed_by(on) {
+            let resume = Resume::AtLocal(next_edge(on, 0, &[]));
+            return Some(Obstacle::own(ReasonCode::ClosedDay, Some(by), resume));
+        }
+        rule.narrowed.iter().find_map(|(hours, by)| {
+            let (code, resume) = self.closed(hours, local)?;
+            Some(Obstacle::own(code, Some(*by), resume))
         })
     }
 
@@ -258,13 +295,18 @@ fn next_edge(on: NaiveDate, second: u32, today: &[Interval]) -> NaiveDateTime {
     on.and_time(NaiveTime::MIN) + seconds
 }
 
-fn refusal(code: ReasonCode, grounds: Option<&Grounds>) -> Refusal<'_> {
+fn refusal<'a>(
+    code: ReasonCode,
+    grounds: Option<&'a Grounds>,
+    adjustment: Option<&'a Adjustment>,
+) -> Refusal<'a> {
     Refusal {
         code,
         cite: grounds.and_then(|g| g.cite.as_deref()),
         // To refuse what no rule or table speaks for is our own choice.
         basis: grounds.map_or(Basis::Policy, |g| g.basis),
         confidence: grounds.and_then(|g| g.confidence),
+        adjustment,
     }
 }
 
@@ -272,6 +314,8 @@ fn refusal(code: ReasonCode, grounds: Option<&Grounds>) -> Refusal<'_> {
 struct Obstacle<'a> {
     code: ReasonCode,
     grounds: Option<&'a Grounds>,
+    /// The tenant's adjustment that it comes from.
+    by: Option<usize>,
     resume: Resume,
 }
 
@@ -286,6 +330,11 @@ enum Resume {
 }
 
 impl Obstacle<'_> {
+    /// An obstacle that no article speaks for.
+    fn own(code: ReasonCode, by: Option<usize>, resume: Resume) -> Self {
+        Self { code, grounds: None, by, resume }
+    }
+
     fn resume(&self, at: DateTime<Utc>, time_zone: Tz) -> Option<DateTime<Utc>> {
         match self.resume {
             Resume::At(next_at) => Some(next_at),

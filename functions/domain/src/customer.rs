@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::Channel;
 use crate::contact::{Consent, ContactPoint, PersonName};
 use crate::ids::{CustomerId, SegmentId};
+use crate::jurisdiction::Requirement;
 use crate::locale::{Country, Language};
 use crate::obligation::Hold;
 
@@ -97,6 +98,21 @@ impl Customer {
                 Some(point) => Reach::At(point),
                 None => Reach::NoContactPoint,
             },
+        }
+    }
+}
+
+impl Customer {
+    /// Whether the facts show that a gate of the jurisdiction is passed on `channel`. What they cannot answer is not:
+    /// nothing says yet who made contact first, or who stands in a registry.
+    #[must_use]
+    pub fn passes(&self, gate: Requirement, channel: Channel) -> bool {
+        match gate {
+            Requirement::OptIn => match self.reachable(channel) {
+                Reach::At(_) | Reach::NoContactPoint | Reach::Suppressed => true,
+                Reach::NoConsent | Reach::OptedOut => false,
+            },
+            Requirement::OptInByOwnInitiative | Requirement::NotInRegistry => false,
         }
     }
 }

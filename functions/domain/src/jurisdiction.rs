@@ -3,11 +3,19 @@
 //! Invariant: a [`Jurisdiction`] was checked when it was read, and no code knows a country; what differs between
 //! places stands in `jurisdictions/*.toml`.
 
+mod adjust;
+mod adjust_error;
+#[cfg(test)]
+mod adjust_tests;
 mod build;
+mod change;
 mod duties;
 mod error;
 mod file;
 mod grounds;
+mod of_tenant;
+mod own;
+mod question;
 #[cfg(test)]
 mod tests;
 
@@ -24,14 +32,22 @@ use crate::caps::{Cap, ChannelSet, CountingMode, Week};
 use crate::channel::{Channel, Purpose};
 use crate::locale::Country;
 
+pub use adjust::{ADJUSTMENTS_MAX, Adjustment, RECORD_CHARS_MAX};
+pub(crate) use adjust_error::article;
+pub use adjust_error::{AdjustError, AdjustProblem};
 pub use duties::{Consents, Content, CreditBureau, DncRegistry, Duties, Records};
 pub use error::{BuiltInError, Place, Problem, ProfileError};
 pub use grounds::{Basis, Confidence, Grounds};
+pub use of_tenant::TenantJurisdictions;
+pub use own::ContactRules;
+pub use question::{Answer, Question};
 
 /// The most rules of a profile.
 pub const RULES_MAX: usize = 64;
 /// The most caps of a rule.
 pub const CAPS_PER_RULE_MAX: usize = 16;
+/// The most open questions of a profile.
+pub const QUESTIONS_MAX: usize = 16;
 /// The most intervals of a day.
 pub const INTERVALS_PER_DAY_MAX: usize = 8;
 
@@ -56,6 +72,12 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// Open all day, every day.
+    pub(crate) fn always() -> Self {
+        let day = || -> Box<[Interval]> { Box::new([Interval { from_second: 0, to_second: 86_400 }]) };
+        Self { weekdays: std::array::from_fn(|_| day()), holiday: day() }
+    }
+
     pub(crate) fn weekday(&self, on: NaiveDate) -> &[Interval] {
         &self.weekdays[on.weekday().num_days_from_monday() as usize]
     }
@@ -72,16 +94,41 @@ pub enum Requirement {
     NotInRegistry,
 }
 
+impl Requirement {
+    /// The stable wire name; the registry is the profile's.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OptIn => "opt_in",
+            Self::OptInByOwnInitiative => "opt_in_by_own_initiative",
+            Self::NotInRegistry => "not_in_registry",
+        }
+    }
+}
+
 /// One rule: for which contacts it speaks, when they may be made, and how many.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rule {
+    /// The rule's place in the file, counted from zero.
+    pub(crate) place: u8,
     pub(crate) purposes: Vec<Purpose>,
     pub(crate) channels: ChannelSet,
     /// `None` where the rule is exempt from window and caps.
     pub(crate) window: Option<Window>,
-    pub(crate) caps: Vec<Cap>,
+    /// The adjustment that the window comes from, where it is not the profile's own.
+    pub(crate) window_by: Option<usize>,
+    /// Hours outside which the tenant makes no contact, each with its adjustment.
+    pub(crate) narrowed: Vec<(Window, usize)>,
+    pub(crate) caps: Vec<RuleCap>,
     pub(crate) require: Vec<Requirement>,
     pub(crate) grounds: Grounds,
+}
+
+/// A cap of a rule, with the adjustment that it comes from, where it is not the profile's own.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RuleCap {
+    pub(crate) cap: Cap,
+    pub(crate) by: Option<usize>,
 }
 
 /// How earlier contacts are counted, and on which grounds.
@@ -108,9 +155,16 @@ pub struct Jurisdiction {
     in_force_from: Option<NaiveDate>,
     reviewed: NaiveDate,
     authority: Vec<String>,
+    channels: ChannelSet,
     counting: Counting,
+    /// The answer that counting comes from, where it is not the profile's own.
+    counting_by: Option<usize>,
     rules: Vec<Rule>,
     lookup: RuleLookup,
+    questions: Vec<Question>,
+    /// The days that a tenant closed, each with its adjustment.
+    closed_days: BTreeMap<NaiveDate, usize>,
+    adjustments: Vec<Adjustment>,
     duties: Duties,
     version: String,
 }
@@ -138,8 +192,10 @@ impl Jurisdiction {
         let builder = build::Builder { text };
         builder.schema(&file.schema)?;
         let holidays = builder.table(&file.holidays)?;
-        let rules = builder.rules(&mut file)?;
-        Ok(Self {
+        let windows = builder.windows(&mut file)?;
+        let rules = builder.rules(&mut file, &windows)?;
+        let questions = builder.questions(file.questions, file.channels.get_ref(), &windows)?;
+        let profile = Self {
             lookup: lookup(&rules),
             id: file.id,
             country: file.country,
@@ -149,8 +205,13 @@ impl Jurisdiction {
             in_force_from: file.in_force_from,
             reviewed: file.reviewed,
             authority: file.authority,
+            channels: file.channels.get_ref().iter().copied().collect(),
             counting: builder.counting(file.counting)?,
+            counting_by: None,
             rules,
+            questions,
+            closed_days: BTreeMap::new(),
+            adjustments: Vec::new(),
             duties: Duties {
                 consent: file.consent,
                 content: file.content,
@@ -158,7 +219,9 @@ impl Jurisdiction {
                 records: file.records,
             },
             version: version(&[text]),
-        })
+        };
+        builder.answered(&profile)?;
+        Ok(profile)
     }
 
     fn variant(text: &str) -> Result<Self, ProfileError> {
@@ -169,13 +232,15 @@ impl Jurisdiction {
         let base = base.ok_or_else(|| builder.no_base(&file.extends))?.text;
         // A variant of a variant fails here, so this never goes deeper than one step.
         let full = Self::full(base).map_err(|_| builder.no_base(&file.extends))?;
-        Ok(Self {
+        let profile = Self {
             id: file.id,
             reviewed: file.reviewed,
             counting: builder.counting(file.counting)?,
             version: version(&[base, text]),
             ..full
-        })
+        };
+        builder.answered(&profile)?;
+        Ok(profile)
     }
 
     /// A profile that is compiled in, such as `CO`.
@@ -209,9 +274,12 @@ impl Jurisdiction {
     /// # Errors
     /// None, as long as the compiled-in profiles can be read, which a test makes sure of.
     pub fn for_country(country: Country) -> Result<&'static Self, BuiltInError> {
+        Self::built_in(Self::id_for_country(country))
+    }
+
+    fn id_for_country(country: Country) -> &'static str {
         let code = country.as_str();
-        let own = BUILT_IN.iter().any(|b| b.id == code);
-        Self::built_in(if own { code } else { DEFAULT_ID })
+        BUILT_IN.iter().find(|b| b.id == code).map_or(DEFAULT_ID, |own| own.id)
     }
 
     /// The id, such as `CO` or `BR-SP`.
@@ -256,7 +324,8 @@ impl Jurisdiction {
         &self.authority
     }
 
-    /// The hash of the file (of both files, for a variant), short, in hexadecimal: which words decided.
+    /// The hash of the file (of both files, for a variant; with the tenant's own rules, where it has some), short, in
+    /// hexadecimal: which words decided.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -292,10 +361,15 @@ impl Jurisdiction {
         self.holidays.map_or(Day::Working, |table| table.day(on))
     }
 
+    /// The adjustment that closed a day.
+    pub(crate) fn closed_by(&self, on: NaiveDate) -> Option<usize> {
+        self.closed_days.get(&on).copied()
+    }
+
     /// The rule for a contact and its place in the file.
     pub(crate) fn rule(&self, purpose: Purpose, channel: Channel) -> Option<(u8, &Rule)> {
-        let index = self.lookup[purpose as usize][channel as usize]?;
-        Some((index, &self.rules[usize::from(index)]))
+        let rule = &self.rules[usize::from(self.lookup[purpose as usize][channel as usize]?)];
+        Some((rule.place, rule))
     }
 }
 

@@ -28,6 +28,7 @@ mod planner_properties;
 #[cfg(test)]
 mod planner_scenarios;
 pub mod policy;
+pub mod policy_reach;
 pub mod sms;
 pub mod template;
 pub mod tenant;

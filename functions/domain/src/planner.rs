@@ -257,7 +257,12 @@ impl<'a> Desk<'a> {
                 reasons.push(reason);
                 continue;
             }
-            let Some(blocked) = self.blocked(channel, Purpose::of_dpd(lead.dpd), contacts) else {
+            let purpose = Purpose::of_dpd(lead.dpd);
+            if let Some(reason) = self.gated(channel, purpose) {
+                reasons.push(reason);
+                continue;
+            }
+            let Some(blocked) = self.blocked(channel, purpose, contacts) else {
                 return Way::Now(channel);
             };
             match blocked.from {
@@ -285,6 +290,14 @@ impl<'a> Desk<'a> {
             Reach::At(_) => return None,
         };
         Some(Reason::new(code, channel.as_str()))
+    }
+
+    /// The first condition of the jurisdiction that the facts do not show to be met.
+    fn gated(&self, channel: Channel, purpose: Purpose) -> Option<Reason> {
+        let customer = self.facts.customer;
+        let gates = self.rules.jurisdiction.requires(purpose, channel);
+        let closed = gates.iter().find(|gate| !customer.passes(**gate, channel))?;
+        Some(Reason::new(ReasonCode::Gate, closed.as_str()))
     }
 
     /// Why a contact may not be made now, and from when on it may.
@@ -379,6 +392,11 @@ fn expired(candidate: &Candidate<'_>) -> Reason {
     Reason::new(ReasonCode::StageExpired, detail)
 }
 
+/// The article, and the tenant's own rule where that decided, by its place: its words may name people.
 fn cited(refusal: &Refusal<'_>) -> String {
-    refusal.cite.unwrap_or("no article").to_owned()
+    match (refusal.cite, refusal.adjustment) {
+        (Some(cite), Some(adjustment)) => format!("{cite}; {}", adjustment.place),
+        (None, Some(adjustment)) => adjustment.place.clone(),
+        (cite, None) => cite.unwrap_or("no article").to_owned(),
+    }
 }

@@ -5,9 +5,37 @@ use proptest::prelude::*;
 
 use crate::channel::{Channel, Purpose};
 use crate::contact_check::{ContactAnswer, ContactQuery};
+use crate::jurisdiction::Jurisdiction;
 use crate::planner::Plan;
 use crate::planner_scenarios::{World, day};
 use crate::verdict::Decision;
+
+/// A profile that asks for one more condition before anything is sent.
+fn gated_by(gate: &str) -> &'static Jurisdiction {
+    let text = Jurisdiction::built_in_text("DEFAULT").unwrap();
+    let rule = "purposes = [\"overdue\", \"pre_due\"]\n";
+    assert_eq!(text.matches(rule).count(), 1);
+    let text = text.replace(rule, &format!("{rule}require = [\"{gate}\"]\n"))
+        + "[consent]\ndnc_registry = { name = \"LIST\", applies_to = [\"overdue\"] }\n";
+    Box::leak(Box::new(Jurisdiction::parse(&text).unwrap()))
+}
+
+#[test]
+fn a_gate_that_the_facts_cannot_answer_is_closed() {
+    for (gate, code) in
+        [("opt_in", "stage_due"), ("opt_in_by_own_initiative", "gate"), ("not_in_list", "gate")]
+    {
+        let mut world = World::new("DEFAULT");
+        world.jurisdiction = gated_by(gate);
+        world.reach(Channel::Sms);
+        world.reach(Channel::Email);
+        world.owes("o1", day("2026-03-01"), 100);
+        let plan = world.plan(instant(&world, day("2026-03-04"), 10));
+        let reason = &plan.verdicts[0].reasons[0];
+        assert_eq!((reason.code.as_str(), plan.now.is_some()), (code, code == "stage_due"), "{gate}");
+        assert!(plan.later.is_none() && (code != "gate" || reason.detail.starts_with(&gate[..4])), "{gate}");
+    }
+}
 
 #[derive(Debug, Clone)]
 struct Debt {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const LADDER: &str = r#"
+pub(crate) const LADDER: &str = r#"
 id = "test"
 version = 3
 stages = [

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{PolicyId, TenantId};
+use crate::jurisdiction::ContactRules;
 use crate::locale::{Country, Language};
 
 /// The most shards that a tenant's open obligations are spread over.
@@ -56,4 +57,7 @@ pub struct Tenant {
     pub mapping: Option<String>,
     /// How the lender presents itself.
     pub lender: Lender,
+    /// The contact rules that the tenant adds to the profiles.
+    #[serde(default, skip_serializing_if = "ContactRules::is_empty")]
+    pub contact_rules: ContactRules,
 }

@@ -67,6 +67,8 @@ pub enum ReasonCode {
     Suppressed,
     /// The stage has no text for the channel.
     NoTemplate,
+    /// A condition of the jurisdiction that the facts do not show to be met.
+    Gate,
     /// The tenant's own limit of messages per customer and day.
     OneMessageADay,
     /// One message cannot carry all of the customer's obligations.
@@ -94,6 +96,7 @@ impl ReasonCode {
             Self::NoContactPoint => "no_contact_point",
             Self::Suppressed => "suppressed",
             Self::NoTemplate => "no_template",
+            Self::Gate => "gate",
             Self::OneMessageADay => "one_message_a_day",
             Self::MessageFull => "message_full",
             Self::Rule(code) => code.as_str(),

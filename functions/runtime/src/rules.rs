@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use domain::channel::Channel;
 use domain::customer::Customer;
 use domain::ids::{PolicyId, TenantId};
-use domain::jurisdiction::{BuiltInError, Jurisdiction};
+use domain::jurisdiction::{BuiltInError, TenantJurisdictions};
 use domain::planner::Rules;
 use domain::policy::{Policy, PolicyError};
 use domain::tenant::Tenant;
-use store::{Scope, Store, StoreError, SuppressionKey};
+use store::{Scope, SettingsDoc, Store, StoreError, SuppressionKey};
 
 /// Why a tenant's rules cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub struct TenantRules {
     pub tenant: Arc<Tenant>,
     /// The active policy.
     pub policy: Arc<Policy>,
-    jurisdiction: &'static Jurisdiction,
+    jurisdictions: Arc<TenantJurisdictions>,
 }
 
 impl TenantRules {
@@ -68,24 +68,31 @@ impl TenantRules {
         Scope::new(self.tenant.id.clone(), self.tenant.shards)
     }
 
-    /// The rules for one customer: those of its own country, else the tenant's.
+    /// The rules for one customer: those of its own country, else the tenant's, with the tenant's adjustments.
     ///
     /// # Errors
     /// [`RulesError::Profile`] when a compiled-in profile cannot be read.
     pub fn for_customer(&self, customer: &Customer) -> Result<Rules<'_>, RulesError> {
-        let jurisdiction = match customer.country {
-            Some(country) if country != self.tenant.country => Jurisdiction::for_country(country)?,
-            Some(_) | None => self.jurisdiction,
-        };
+        let jurisdiction = self.jurisdictions.for_country(customer.country)?;
         Ok(Rules { tenant: &self.tenant.id, policy: &self.policy, jurisdiction })
     }
 }
 
 type PolicyKey = (TenantId, PolicyId, u32);
 
-/// Compiled policies, kept while they are current.
+/// The settings of a tenant, and the profiles that they adjust.
+#[derive(Debug, Clone)]
+struct Settings {
+    /// What they were read from.
+    document: SettingsDoc,
+    tenant: Arc<Tenant>,
+    jurisdictions: Arc<TenantJurisdictions>,
+}
+
+/// Compiled policies and adjusted profiles, kept while they are current.
 #[derive(Debug, Default)]
 pub struct RulesCache {
+    settings: Mutex<HashMap<TenantId, Settings>>,
     policies: Mutex<HashMap<PolicyKey, Arc<Policy>>>,
 }
 
@@ -95,11 +102,8 @@ impl RulesCache {
     /// # Errors
     /// [`RulesError`] when the store does not answer, or holds no usable settings or policy.
     pub async fn load(&self, store: &Store, tenant: &TenantId) -> Result<TenantRules, RulesError> {
-        let settings = tenant_settings(store, tenant).await?;
-        let unreadable = |problem: String| RulesError::Settings { tenant: tenant.clone(), problem };
-        let jurisdiction =
-            Jurisdiction::built_in(&settings.jurisdiction).map_err(|e| unreadable(e.to_string()))?;
-        let id = &settings.policy;
+        let settings = self.settings(store, tenant).await?;
+        let id = &settings.tenant.policy;
         let version = store.active_policy_version(tenant, id).await?;
         let key = (tenant.clone(), id.clone(), version.ok_or_else(|| missing("policy", id.as_str()))?);
         let known = self.policies.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
@@ -107,7 +111,24 @@ impl RulesCache {
             Some(policy) => policy,
             None => self.compile(store, key).await?,
         };
-        Ok(TenantRules { tenant: Arc::new(settings), policy, jurisdiction })
+        Ok(TenantRules { tenant: settings.tenant, policy, jurisdictions: settings.jurisdictions })
+    }
+
+    /// The settings as they stand now; what they adjust is built once for each version of them.
+    async fn settings(&self, store: &Store, tenant: &TenantId) -> Result<Settings, RulesError> {
+        let document = settings_document(store, tenant).await?;
+        let known = self.settings.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned();
+        if let Some(known) = known.filter(|known| known.document == document) {
+            return Ok(known);
+        }
+        let parsed = parse_settings(tenant, &document)?;
+        let jurisdictions = TenantJurisdictions::new(&parsed)
+            .map_err(|error| RulesError::Settings { tenant: tenant.clone(), problem: error.to_string() })?;
+        let settings =
+            Settings { document, tenant: Arc::new(parsed), jurisdictions: Arc::new(jurisdictions) };
+        let mut known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(tenant.clone(), settings.clone());
+        Ok(settings)
     }
 
     /// Reads a version of a policy, which never changes, and keeps it compiled.
@@ -137,7 +158,14 @@ fn missing(what: &'static str, id: &str) -> RulesError {
 /// # Errors
 /// [`RulesError`] when the store does not answer, or there is no such tenant.
 pub async fn tenant_settings(store: &Store, tenant: &TenantId) -> Result<Tenant, RulesError> {
-    let document = store.settings(tenant).await?.ok_or_else(|| missing("tenant", tenant.as_str()))?;
+    parse_settings(tenant, &settings_document(store, tenant).await?)
+}
+
+async fn settings_document(store: &Store, tenant: &TenantId) -> Result<SettingsDoc, RulesError> {
+    store.settings(tenant).await?.ok_or_else(|| missing("tenant", tenant.as_str()))
+}
+
+fn parse_settings(tenant: &TenantId, document: &SettingsDoc) -> Result<Tenant, RulesError> {
     serde_json::from_str(&document.document)
         .map_err(|e| RulesError::Settings { tenant: tenant.clone(), problem: e.to_string() })
 }

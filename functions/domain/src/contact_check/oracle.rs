@@ -3,21 +3,26 @@
 //! Invariant: it shares no code with the check beyond the time zone database and the words, so that an error in one
 //! is not an error in both.
 
+mod cases;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 use proptest::prelude::*;
-use proptest::sample::select;
 
+use self::cases::case;
 use super::ContactQuery;
 use crate::channel::{Channel, Purpose};
 use crate::contact::Contact;
-use crate::jurisdiction::Jurisdiction;
+use crate::jurisdiction::{ContactRules, Jurisdiction};
 
-/// How many made-up profiles are tried unless `PROPTEST_CASES` asks for another number.
+/// How many made-up profiles are tried unless `PROPTEST_CASES` asks for another number:
+/// `PROPTEST_CASES=100000 cargo test -p domain oracle` walks the minutes of a hundred thousand in a few minutes.
 const CASES: u32 = 2_000;
+/// How many moments each profile is asked about without a walk: with [`CASES`], a hundred thousand questions.
+const MOMENTS: usize = 50;
 /// What proptest itself would try: the sign that nobody asked.
 const CASES_UNASKED: u32 = 256;
 /// How far the slow walk goes.
@@ -37,20 +42,170 @@ struct RawCap {
 /// A profile as lists: minutes of the day for Monday to Sunday and for holidays, caps in order.
 #[derive(Debug, Clone)]
 struct Raw {
-    days: Vec<Vec<(u32, u32)>>,
+    days: Vec<List>,
     holidays: &'static str,
     week: &'static str,
     mode: &'static str,
     caps: Vec<RawCap>,
 }
 
+type List = Vec<(u32, u32)>;
+
+/// What a tenant adds to a made-up profile.
+#[derive(Debug, Clone)]
+struct Own {
+    /// Hours that are opened as well, on every day.
+    opened: Option<(u32, u32)>,
+    /// Whether the first cap is loosened.
+    loosened: bool,
+    /// Whether contacts are counted in the other way.
+    counted: bool,
+    /// Hours outside which nothing is sent, for some of the days.
+    tight: Vec<Vec<Option<List>>>,
+    cap: Option<RawCap>,
+    /// Days from the asked one.
+    closed: BTreeSet<i64>,
+}
+
+/// What a made-up profile and a tenant say together, as lists.
+#[derive(Debug, Clone)]
+struct Rules {
+    days: Vec<List>,
+    layers: Vec<Vec<Option<List>>>,
+    closed: BTreeSet<NaiveDate>,
+    caps: Vec<RawCap>,
+    mode: &'static str,
+}
+
 #[derive(Debug, Clone)]
 struct Case {
     raw: Raw,
+    own: Option<Own>,
+    /// Seconds from the asked moment to others that are asked about.
+    moments: Vec<i64>,
     zone: Tz,
     at: DateTime<Utc>,
     channel: Channel,
     prior: Vec<Contact>,
+}
+
+const DAYS: [&str; 8] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday"];
+
+fn written(list: &[(u32, u32)]) -> String {
+    let clock = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let pair = |(from, to): &(u32, u32)| format!("[\"{}\", \"{}\"]", clock(*from), clock(*to));
+    format!("[{}]", list.iter().map(pair).collect::<Vec<_>>().join(", "))
+}
+
+fn has(list: &[(u32, u32)], minute: u32) -> bool {
+    list.iter().any(|(from, to)| (*from..*to).contains(&minute))
+}
+
+/// The minutes of a day for which something holds, as intervals.
+fn minutes_where(holds: impl Fn(u32) -> bool) -> List {
+    let mut list: List = Vec::new();
+    for minute in (0..1_440).filter(|minute| holds(*minute)) {
+        match list.last_mut() {
+            Some((_, to)) if *to == minute => *to += 1,
+            _ => list.push((minute, minute + 1)),
+        }
+    }
+    list
+}
+
+impl RawCap {
+    fn toml(&self) -> Vec<String> {
+        let over: Vec<String> = self.over.iter().map(|c| format!("\"{c}\"")).collect();
+        let mut keys = vec![format!("kind = \"{}\"", self.kind), format!("over = [{}]", over.join(", "))];
+        keys.extend(match self.kind {
+            "count" => vec![format!("per = \"{}\"", self.per), format!("max = {}", self.max)],
+            "distinct_channels" => vec!["per = \"week\"".to_owned(), format!("max = {}", self.max)],
+            "min_gap" => vec![format!("hours = {}", self.hours)],
+            "rolling_count" => vec![format!("days = {}", self.days), format!("max = {}", self.max)],
+            _ => vec![format!("days = {}", self.days)],
+        });
+        keys
+    }
+
+    /// The same cap with a number that allows more, where there is one.
+    fn looser(&self) -> Option<Self> {
+        match self.kind {
+            "min_gap" => (self.hours > 1).then(|| Self { hours: self.hours - 1, ..self.clone() }),
+            "after_direct" => (self.days > 1).then(|| Self { days: self.days - 1, ..self.clone() }),
+            _ => Some(Self { max: self.max + 1, ..self.clone() }),
+        }
+    }
+
+    /// The code that a cap of a tenant gives.
+    fn own_code(&self) -> &'static str {
+        match (self.kind, self.per) {
+            ("count", "day") => "daily_cap",
+            ("min_gap", _) => "min_gap",
+            ("distinct_channels", _) => "channel_week",
+            _ => "weekly_cap",
+        }
+    }
+}
+
+impl Case {
+    /// What profile and tenant say together, and the tenant's words for it.
+    fn rules(&self) -> (Rules, String) {
+        let raw = &self.raw;
+        let mut rules = Rules {
+            days: raw.days.clone(),
+            layers: vec![],
+            closed: BTreeSet::new(),
+            caps: raw.caps.clone(),
+            mode: raw.mode,
+        };
+        let mut text = String::new();
+        let Some(own) = &self.own else { return (rules, text) };
+        let record = "reason = \"r\"\napproved_by = \"a\"\napproved_on = \"2026-11-02\"";
+        if own.counted {
+            rules.mode = if raw.mode == "any" { "direct" } else { "any" };
+            writeln!(text, "[RAW.answers.counted]\nanswer = \"{}\"\n{record}", rules.mode).unwrap();
+        }
+        let days_toml = |days: &[Option<List>]| {
+            let named = DAYS.iter().zip(days).filter_map(|(name, list)| Some((name, list.as_ref()?)));
+            named.map(|(name, list)| format!("{name} = {}", written(list))).collect::<Vec<_>>().join(", ")
+        };
+        let change = |kind: &str, record: &str, what: String| {
+            format!("[[RAW.{kind}]]\npurposes = [\"overdue\"]\n{record}\n{what}\n")
+        };
+        if let Some((from, to)) = own.opened {
+            let wider = |day: &List| minutes_where(|minute| has(day, minute) || (from..to).contains(&minute));
+            rules.days = raw.days.iter().map(wider).collect();
+            let days: Vec<_> = rules.days.iter().cloned().map(Some).collect();
+            text += &change("loosen", record, format!("hours = {{ {} }}", days_toml(&days)));
+        }
+        if let Some(cap) = rules.caps.first().and_then(RawCap::looser).filter(|_| own.loosened) {
+            text += &change("loosen", record, format!("cap = {{ {} }}", cap.toml().join(", ")));
+            rules.caps[0] = cap;
+        }
+        for days in &own.tight {
+            let within = days.iter().zip(&rules.days).map(|(list, open)| {
+                list.as_ref().map(|list| minutes_where(|minute| has(list, minute) && has(open, minute)))
+            });
+            let layer: Vec<_> = within.collect();
+            if layer.iter().any(Option::is_some) {
+                text += &change("tighten", "reason = \"r\"", format!("hours = {{ {} }}", days_toml(&layer)));
+                rules.layers.push(layer);
+            }
+        }
+        // A cap of a kind that the profile has must be stricter; only others are tried here.
+        if let Some(cap) = own.cap.clone().filter(|cap| raw.caps.iter().all(|c| c.kind != cap.kind)) {
+            text += &change("tighten", "reason = \"r\"", format!("cap = {{ {} }}", cap.toml().join(", ")));
+            rules.caps.push(RawCap { code: cap.own_code(), ..cap });
+        }
+        let today = self.at.with_timezone(&self.zone).date_naive();
+        for on in own.closed.iter().map(|days| today + TimeDelta::days(*days)) {
+            if raw.holidays == "none" || (2024..=2030).contains(&on.year()) {
+                writeln!(text, "[[RAW.closed_days]]\non = \"{on}\"\nreason = \"r\"").unwrap();
+                rules.closed.insert(on);
+            }
+        }
+        (rules, text)
+    }
 }
 
 impl Raw {
@@ -60,31 +215,16 @@ impl Raw {
              channels = [\"email\", \"sms\", \"push\", \"whatsapp\", \"call\"]\n[counting]\nmode = \"{}\"\nbasis = \"policy\"\n[windows.w]\n",
             self.week, self.holidays, self.mode
         );
-        let clock = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
-        for (name, day) in ["mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday"].iter().zip(&self.days)
-        {
-            let list: Vec<String> =
-                day.iter().map(|(from, to)| format!("[\"{}\", \"{}\"]", clock(*from), clock(*to))).collect();
-            writeln!(text, "{name} = [{}]", list.join(", ")).unwrap();
+        for (name, day) in DAYS.iter().zip(&self.days) {
+            writeln!(text, "{name} = {}", written(day)).unwrap();
         }
         text +=
             "[[rules]]\npurposes = [\"overdue\"]\nchannels = [\"*\"]\nwindow = \"w\"\nbasis = \"policy\"\n";
         for cap in &self.caps {
-            let over: Vec<String> = cap.over.iter().map(|c| format!("\"{c}\"")).collect();
-            let numbers = match cap.kind {
-                "count" => format!("per = \"{}\"\nmax = {}", cap.per, cap.max),
-                "distinct_channels" => format!("per = \"week\"\nmax = {}", cap.max),
-                "min_gap" => format!("hours = {}", cap.hours),
-                "rolling_count" => format!("days = {}\nmax = {}", cap.days, cap.max),
-                _ => format!("days = {}", cap.days),
-            };
-            let (kind, code, over) = (cap.kind, cap.code, over.join(", "));
-            writeln!(
-                text,
-                "[[rules.caps]]\nkind = \"{kind}\"\ncode = \"{code}\"\nover = [{over}]\n{numbers}"
-            )
-            .unwrap();
+            writeln!(text, "[[rules.caps]]\ncode = \"{}\"\n{}", cap.code, cap.toml().join("\n")).unwrap();
         }
+        text += "[[questions]]\nid = \"counted\"\nasks = \"?\"\nstrict = \"any\"\nbasis = \"policy\"\n\
+                 answers = { any = { means = \"a\", counting = \"any\" }, direct = { means = \"d\", counting = \"direct\" } }\n";
         text
     }
 
@@ -101,39 +241,46 @@ impl Raw {
 /// A case with what does not change from minute to minute.
 struct Walk<'a> {
     case: &'a Case,
-    holidays: BTreeSet<NaiveDate>,
+    rules: &'a Rules,
+    start: DateTime<Utc>,
+    holidays: &'a BTreeSet<NaiveDate>,
+    profile: Vec<Option<List>>,
     counted: Vec<(Contact, NaiveDate)>,
 }
 
-impl Walk<'_> {
-    fn of(case: &Case) -> Walk<'_> {
-        let counted = case.prior.iter().filter(|c| c.at < case.at && (case.raw.mode == "any" || c.direct));
-        Walk {
-            case,
-            holidays: case.raw.holiday_dates(),
-            counted: counted.map(|c| (*c, c.at.with_timezone(&case.zone).date_naive())).collect(),
-        }
+impl<'a> Walk<'a> {
+    fn of(case: &'a Case, rules: &'a Rules, holidays: &'a BTreeSet<NaiveDate>, start: DateTime<Utc>) -> Self {
+        let counted = case.prior.iter().filter(|c| c.at < start && (rules.mode == "any" || c.direct));
+        let counted = counted.map(|c| (*c, c.at.with_timezone(&case.zone).date_naive())).collect();
+        let profile = rules.days.iter().cloned().map(Some).collect();
+        Walk { case, rules, start, holidays, profile, counted }
     }
 
     fn reason(&self, at: DateTime<Utc>) -> &'static str {
-        let raw = &self.case.raw;
         let local = at.with_timezone(&self.case.zone).naive_local();
         let today = local.date();
-        if raw.holidays != "none" && !(2024..=2030).contains(&today.year()) {
+        if self.case.raw.holidays != "none" && !(2024..=2030).contains(&today.year()) {
             return "no_calendar";
         }
         let holiday = self.holidays.contains(&today);
-        let sunday = today.weekday().number_from_monday() == 7;
-        let list = if holiday { &raw.days[7] } else { &raw.days[today.weekday() as usize] };
         let minute = local.hour() * 60 + local.minute();
-        if list.iter().any(|(from, to)| (*from..*to).contains(&minute)) {
-            return self.capped(at, today).unwrap_or("ok");
-        }
-        match () {
-            () if list.is_empty() && sunday && raw.days[6].is_empty() => "sunday",
-            () if list.is_empty() && holiday => "holiday",
-            () => "outside_hours",
-        }
+        let weekday = today.weekday() as usize;
+        let shut = |lists: &[Option<List>]| {
+            let list = lists[if holiday { 7 } else { weekday }].as_ref()?;
+            if has(list, minute) {
+                return None;
+            }
+            let sunday_is_closed = weekday == 6 && lists[6].as_ref().is_some_and(Vec::is_empty);
+            Some(match () {
+                () if list.is_empty() && sunday_is_closed => "sunday",
+                () if list.is_empty() && holiday => "holiday",
+                () => "outside_hours",
+            })
+        };
+        let closed_day = || self.rules.closed.contains(&today).then_some("closed_day");
+        let narrowed = || self.rules.layers.iter().find_map(|layer| shut(layer));
+        let by_hours = shut(&self.profile).or_else(closed_day).or_else(narrowed);
+        by_hours.or_else(|| self.capped(at, today)).unwrap_or("ok")
     }
 
     fn capped(&self, at: DateTime<Utc>, today: NaiveDate) -> Option<&'static str> {
@@ -142,7 +289,7 @@ impl Walk<'_> {
             "iso" => on.iso_week() == today.iso_week(),
             _ => (0..7).contains(&(today - on).num_days()),
         };
-        raw.caps.iter().find(|cap| self.full(cap, at, today, &same_week)).map(|cap| cap.code)
+        self.rules.caps.iter().find(|cap| self.full(cap, at, today, &same_week)).map(|cap| cap.code)
     }
 
     fn full(
@@ -171,11 +318,11 @@ impl Walk<'_> {
 
     /// The first allowed moment within [`WALK_DAYS`]: the asked one, a full minute, or the end of a gap.
     fn next(&self) -> Option<DateTime<Utc>> {
-        let start = self.case.at;
+        let start = self.start;
         if self.reason(start) == "ok" {
             return Some(start);
         }
-        let gaps = self.case.raw.caps.iter().filter(|cap| cap.kind == "min_gap");
+        let gaps = self.rules.caps.iter().filter(|cap| cap.kind == "min_gap");
         let mut ends: Vec<_> = gaps
             .flat_map(|cap| self.counted.iter().map(|(c, _)| c.at + TimeDelta::hours(cap.hours)))
             .collect();
@@ -194,107 +341,33 @@ impl Walk<'_> {
     }
 }
 
-fn day() -> impl Strategy<Value = Vec<(u32, u32)>> {
-    let edge =
-        prop_oneof![select(vec![0, 15, 30, 60, 90, 120, 150, 180, 1_380, 1_410, 1_440]), 0_u32..=1_440];
-    let points = proptest::collection::btree_set(edge, 0..=6);
-    prop_oneof![
-        2 => Just(vec![]),
-        3 => Just(vec![(420, 1_140)]),
-        5 => points.prop_map(|points| {
-            let points: Vec<u32> = points.into_iter().collect();
-            points.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
-        }),
-    ]
+/// The profile as the product reads it, adjusted as the tenant says.
+fn profile_of(case: &Case, own: &str) -> Result<Jurisdiction, TestCaseError> {
+    let text = case.raw.toml();
+    let wrong = |e: &dyn std::fmt::Display| TestCaseError::fail(format!("{e}\n{text}\n{own}"));
+    let base = Jurisdiction::parse(&text).map_err(|e| wrong(&e))?;
+    let rules: ContactRules = toml::from_str(own).map_err(|e| wrong(&e))?;
+    let adjusted = base.adjusted(&rules).map_err(|e| wrong(&e))?;
+    prop_assert_eq!(adjusted == base, own.is_empty());
+    Ok(adjusted)
 }
 
-fn cap() -> impl Strategy<Value = RawCap> {
-    (
-        select(vec!["count", "distinct_channels", "min_gap", "rolling_count", "after_direct"]),
-        select(vec!["daily_cap", "weekly_cap", "min_gap", "channel_week"]),
-        select(vec!["day", "week"]),
-        1_usize..=3,
-        1_i64..=8,
-        1_i64..=60,
-        proptest::sample::subsequence(Channel::ALL.to_vec(), 1..=5),
-    )
-        .prop_map(|(kind, code, per, max, days, hours, over)| RawCap {
-            kind,
-            code,
-            per,
-            max,
-            days,
-            hours,
-            over,
-        })
-}
-
-fn raw() -> impl Strategy<Value = Raw> {
-    (
-        proptest::collection::vec(day(), 8),
-        select(vec!["none", "CO", "CL"]),
-        select(vec!["iso", "seven_days"]),
-        select(vec!["any", "direct"]),
-        proptest::collection::vec(cap(), 0..=3),
-    )
-        .prop_map(|(days, holidays, week, mode, caps)| Raw { days, holidays, week, mode, caps })
-}
-
-/// Moments near which answers change: clocks that change (once over midnight), holidays, the ends of the tables.
-const NEAR: [(&str, &str); 16] = [
-    ("America/Santiago", "2026-04-05T03:00:00Z"),
-    ("America/Santiago", "2026-09-06T04:00:00Z"),
-    ("America/Santiago", "2025-04-06T03:00:00Z"),
-    ("America/New_York", "2026-03-08T07:00:00Z"),
-    ("America/New_York", "2026-11-01T06:00:00Z"),
-    ("America/New_York", "2027-11-07T06:00:00Z"),
-    ("America/Los_Angeles", "2026-11-01T09:00:00Z"),
-    ("America/Havana", "2026-03-08T05:00:00Z"),
-    ("America/Havana", "2026-11-01T05:00:00Z"),
-    ("Australia/Lord_Howe", "2026-04-04T15:00:00Z"),
-    ("America/St_Johns", "2010-11-07T02:31:00Z"),
-    ("America/Bogota", "2026-12-25T05:00:00Z"),
-    ("America/Bogota", "2026-04-02T05:00:00Z"),
-    ("America/Bogota", "2023-12-31T05:00:00Z"),
-    ("America/Mexico_City", "2030-12-30T06:00:00Z"),
-    ("America/Santiago", "2029-09-18T03:00:00Z"),
-];
-
-fn case() -> impl Strategy<Value = Case> {
-    let seconds =
-        prop_oneof![-7_200_i64..7_200, -345_600_i64..345_600, (-5_760_i64..5_760).prop_map(|m| m * 60)];
-    let sent = (1_i64..900_000, select(Channel::ALL.to_vec()), any::<bool>(), any::<bool>());
-    (
-        raw(),
-        select(NEAR.to_vec()),
-        seconds,
-        select(vec![0, 0, 0, 1, 500_000_000, 999_999_999]),
-        select(Channel::ALL.to_vec()),
-        proptest::collection::vec(sent, 0..=5),
-    )
-        .prop_map(|(raw, (zone, near), seconds, nanos, channel, sent)| {
-            let near: DateTime<Utc> = near.parse().expect("an instant");
-            let at = near + TimeDelta::seconds(seconds) + TimeDelta::nanoseconds(nanos);
-            let prior = sent.into_iter().map(|(ago, channel, direct, later)| {
-                // One in sixteen or so lies at or after the asked moment and must be ignored.
-                let ago = if later && ago % 8 == 0 { -(ago % 90_000) } else { ago };
-                Contact { at: at - TimeDelta::seconds(ago), channel, direct }
-            });
-            Case { raw, zone: zone.parse().expect("a zone"), at, channel, prior: prior.collect() }
-        })
+fn query_of(case: &Case, at: DateTime<Utc>) -> ContactQuery<'_> {
+    ContactQuery {
+        purpose: Purpose::Overdue,
+        channel: case.channel,
+        at,
+        time_zone: case.zone,
+        prior: &case.prior,
+    }
 }
 
 fn agrees(case: &Case) -> Result<(), TestCaseError> {
-    let text = case.raw.toml();
-    let jurisdiction = Jurisdiction::parse(&text).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
-    let query = ContactQuery {
-        purpose: Purpose::Overdue,
-        channel: case.channel,
-        at: case.at,
-        time_zone: case.zone,
-        prior: &case.prior,
-    };
-    let walk = Walk::of(case);
+    let (rules, own) = case.rules();
+    let jurisdiction = profile_of(case, &own)?;
+    let query = query_of(case, case.at);
+    let holidays = case.raw.holiday_dates();
+    let walk = Walk::of(case, &rules, &holidays, case.at);
     prop_assert_eq!(jurisdiction.check(&query).reason(), walk.reason(case.at));
     let found = jurisdiction.next_allowed_at(&query);
     match walk.next() {
@@ -310,13 +383,34 @@ fn agrees(case: &Case) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-#[test]
-fn the_check_agrees_with_a_walk_through_the_minutes() {
+fn agrees_at_moments(case: &Case) -> Result<(), TestCaseError> {
+    let (rules, own) = case.rules();
+    let jurisdiction = profile_of(case, &own)?;
+    let holidays = case.raw.holiday_dates();
+    for seconds in &case.moments {
+        let at = case.at + TimeDelta::seconds(*seconds);
+        let walk = Walk::of(case, &rules, &holidays, at);
+        prop_assert_eq!(jurisdiction.check(&query_of(case, at)).reason(), walk.reason(at), "at {}", at);
+    }
+    Ok(())
+}
+
+fn run(test: impl Fn(&Case) -> Result<(), TestCaseError>) {
     let unasked = ProptestConfig::default();
     let cases = if unasked.cases == CASES_UNASKED { CASES } else { unasked.cases };
     let config = ProptestConfig { cases, failure_persistence: None, ..unasked };
     let mut runner = proptest::test_runner::TestRunner::new(config);
-    if let Err(failure) = runner.run(&case(), |case| agrees(&case)) {
+    if let Err(failure) = runner.run(&case(), |case| test(&case)) {
         panic!("{failure}");
     }
+}
+
+#[test]
+fn the_check_agrees_with_a_walk_through_the_minutes() {
+    run(agrees);
+}
+
+#[test]
+fn a_hundred_thousand_questions_have_the_answer_of_the_raw_lists() {
+    run(agrees_at_moments);
 }

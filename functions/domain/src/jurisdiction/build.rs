@@ -9,14 +9,17 @@ use toml::Spanned;
 
 use super::error::{Place, Problem, ProfileError};
 use super::file::{
-    CapFile, Channels, CountingFile, DayTime, KindWord, ProfileFile, RuleFile, WindowFile, line_of,
+    CapFile, Channels, CountingFile, DayTime, KindWord, ProfileFile, QuestionFile, RuleFile, WindowFile,
+    line_of,
 };
 use super::grounds::{Basis, Confidence, Grounds};
+use super::question::{Answer, AnswerHours, Question};
 use super::{
-    CAPS_PER_RULE_MAX, Counting, INTERVALS_PER_DAY_MAX, Interval, RULES_MAX, Requirement, Rule, Window,
+    CAPS_PER_RULE_MAX, Counting, INTERVALS_PER_DAY_MAX, Interval, Jurisdiction, QUESTIONS_MAX, RULES_MAX,
+    Requirement, Rule, RuleCap, Window,
 };
 use crate::calendar::HolidayTable;
-use crate::caps::{CAP_DAYS_MAX, Cap, CapKind, ChannelSet};
+use crate::caps::{CAP_DAYS_MAX, Cap, CapKind, ChannelSet, Per};
 use crate::channel::Channel;
 use crate::contact_check::ReasonCode;
 
@@ -31,7 +34,7 @@ pub(super) struct Builder<'a> {
     pub(super) text: &'a str,
 }
 
-type Windows = BTreeMap<String, (Window, Option<Grounds>)>;
+pub(super) type Windows = BTreeMap<String, (Window, Option<Grounds>)>;
 
 impl Builder<'_> {
     fn error(&self, key: impl Into<String>, span: Option<Range<usize>>, problem: Problem) -> ProfileError {
@@ -70,11 +73,14 @@ impl Builder<'_> {
         Ok(Counting { mode: file.mode, grounds, alternatives: file.alternatives })
     }
 
-    pub(super) fn rules(&self, file: &mut ProfileFile) -> Result<Vec<Rule>, ProfileError> {
-        let windows = std::mem::take(&mut file.windows)
+    pub(super) fn windows(&self, file: &mut ProfileFile) -> Result<Windows, ProfileError> {
+        std::mem::take(&mut file.windows)
             .into_iter()
             .map(|(name, window)| self.window(&name, window).map(|window| (name, window)))
-            .collect::<Result<Windows, _>>()?;
+            .collect()
+    }
+
+    pub(super) fn rules(&self, file: &mut ProfileFile, windows: &Windows) -> Result<Vec<Rule>, ProfileError> {
         if file.channels.get_ref().is_empty() {
             let problem = Problem::Missing("at least one channel");
             return Err(self.error("channels", Some(file.channels.span()), problem));
@@ -90,14 +96,9 @@ impl Builder<'_> {
             .enumerate()
             .map(|(i, rule)| {
                 let span = rule.span();
-                self.rule(
-                    &format!("rules[{i}]"),
-                    span,
-                    rule.into_inner(),
-                    known,
-                    &windows,
-                    registry.as_deref(),
-                )
+                // No more than `RULES_MAX` rules come this far.
+                let place = u8::try_from(i).unwrap_or(u8::MAX);
+                self.rule(place, span, rule.into_inner(), known, windows, registry.as_deref())
             })
             .collect()
     }
@@ -127,33 +128,23 @@ impl Builder<'_> {
         key: &str,
         list: &[Spanned<(DayTime, DayTime)>],
     ) -> Result<Box<[Interval]>, ProfileError> {
-        if list.len() > INTERVALS_PER_DAY_MAX {
-            return Err(self.error(key, None, range(list.len() as u64, 0, INTERVALS_PER_DAY_MAX as u64)));
-        }
-        let mut intervals: Vec<Interval> = Vec::with_capacity(list.len());
-        for (i, spanned) in list.iter().enumerate() {
-            let (from, to) = *spanned.get_ref();
-            let wrong = |problem| Err(self.error(format!("{key}[{i}]"), Some(spanned.span()), problem));
-            if from >= to {
-                return wrong(Problem::Inverted);
-            }
-            if intervals.last().is_some_and(|above| from.0 < above.to_second) {
-                return wrong(Problem::Overlap);
-            }
-            intervals.push(Interval { from_second: from.0, to_second: to.0 });
-        }
-        Ok(intervals.into())
+        let times: Vec<_> = list.iter().map(|spanned| *spanned.get_ref()).collect();
+        intervals_of(&times).map_err(|(place, problem)| match place {
+            Some(i) => self.error(format!("{key}[{i}]"), Some(list[i].span()), problem),
+            None => self.error(key, None, problem),
+        })
     }
 
     fn rule(
         &self,
-        key: &str,
+        place: u8,
         span: Range<usize>,
         file: RuleFile,
         known: &[Channel],
         windows: &Windows,
         registry: Option<&str>,
     ) -> Result<Rule, ProfileError> {
+        let key = &format!("rules[{place}]");
         let wrong = |name: &str, problem| self.error(format!("{key}.{name}"), Some(span.clone()), problem);
         if file.purposes.is_empty() {
             return Err(wrong("purposes", Problem::Missing("at least one purpose")));
@@ -186,7 +177,8 @@ impl Builder<'_> {
         let caps = caps
             .map(|(i, cap)| {
                 let span = cap.span();
-                self.cap(&format!("{key}.caps[{i}]"), span, cap.into_inner(), known, &grounds)
+                let cap = self.cap(&format!("{key}.caps[{i}]"), span, cap.into_inner(), known, &grounds)?;
+                Ok(RuleCap { cap, by: None })
             })
             .collect::<Result<_, _>>()?;
         let require = file.require.iter().map(|word| match word.as_str() {
@@ -196,7 +188,17 @@ impl Builder<'_> {
             other => Err(wrong("require", Problem::Requirement(other.to_owned()))),
         });
         let require = require.collect::<Result<_, _>>()?;
-        Ok(Rule { purposes: file.purposes, channels, window, caps, require, grounds })
+        Ok(Rule {
+            place,
+            purposes: file.purposes,
+            channels,
+            window,
+            window_by: None,
+            narrowed: Vec::new(),
+            caps,
+            require,
+            grounds,
+        })
     }
 
     fn cap(
@@ -208,42 +210,8 @@ impl Builder<'_> {
         rule: &Grounds,
     ) -> Result<Cap, ProfileError> {
         let wrong = |name: &str, problem| self.error(format!("{key}.{name}"), Some(span.clone()), problem);
-        let number = |name: &str, value: Option<u32>, max: u32| match value {
-            None => Err(wrong(name, Problem::Missing("a number"))),
-            Some(found) if found == 0 || found > max => Err(wrong(name, range(found.into(), 1, max.into()))),
-            Some(found) => Ok(found),
-        };
-        let (takes, kind): (&[&str], _) = match file.kind {
-            KindWord::Count => {
-                let per = file.per.ok_or_else(|| wrong("per", Problem::Missing("day or week")))?;
-                (&["per", "max"], CapKind::Count { per, max: number("max", file.max, CAP_MAX)? })
-            }
-            KindWord::DistinctChannels => {
-                if file.per != Some(crate::caps::Per::Week) {
-                    return Err(wrong("per", Problem::Missing("week")));
-                }
-                (&["per", "max"], CapKind::DistinctChannels { max: number("max", file.max, CAP_MAX)? })
-            }
-            KindWord::MinGap => {
-                (&["hours"], CapKind::MinGap { hours: number("hours", file.hours, CAP_DAYS_MAX * 24)? })
-            }
-            KindWord::RollingCount => {
-                let days = number("days", file.days, CAP_DAYS_MAX)?;
-                (&["days", "max"], CapKind::RollingCount { days, max: number("max", file.max, CAP_MAX)? })
-            }
-            KindWord::AfterDirect => {
-                (&["days"], CapKind::AfterDirect { days: number("days", file.days, CAP_DAYS_MAX)? })
-            }
-        };
-        let given = [
-            ("per", file.per.is_some()),
-            ("max", file.max.is_some()),
-            ("hours", file.hours.is_some()),
-            ("days", file.days.is_some()),
-        ];
-        if let Some((name, _)) = given.iter().find(|(name, there)| *there && !takes.contains(name)) {
-            return Err(wrong(name, Problem::Misplaced("a cap of this kind does not take it")));
-        }
+        let numbers = CapNumbers { per: file.per, max: file.max, hours: file.hours, days: file.days };
+        let kind = cap_kind(file.kind, numbers).map_err(|(name, problem)| wrong(name, problem))?;
         if !matches!(
             file.code,
             ReasonCode::DailyCap | ReasonCode::WeeklyCap | ReasonCode::MinGap | ReasonCode::ChannelWeek
@@ -257,6 +225,79 @@ impl Builder<'_> {
         let own =
             self.grounds(key, Some(span.clone()), file.cite, file.basis, file.confidence, file.source)?;
         Ok(Cap { kind, over, code: file.code, grounds: own.unwrap_or_else(|| rule.clone()) })
+    }
+
+    /// The open questions, each with at least two answers, one of them the strict one.
+    pub(super) fn questions(
+        &self,
+        files: Vec<Spanned<QuestionFile>>,
+        known: &[Channel],
+        windows: &Windows,
+    ) -> Result<Vec<Question>, ProfileError> {
+        if files.len() > QUESTIONS_MAX {
+            return Err(self.error("questions", None, range(files.len() as u64, 0, QUESTIONS_MAX as u64)));
+        }
+        let mut questions: Vec<Question> = Vec::with_capacity(files.len());
+        for (i, spanned) in files.into_iter().enumerate() {
+            let (key, span) = (format!("questions[{i}]"), spanned.span());
+            let question = self.question(&key, &span, spanned.into_inner(), known, windows)?;
+            if questions.iter().any(|above| above.id == question.id) {
+                let problem = Problem::Misplaced("a question above has the same id");
+                return Err(self.error(format!("{key}.id"), Some(span), problem));
+            }
+            questions.push(question);
+        }
+        Ok(questions)
+    }
+
+    fn question(
+        &self,
+        key: &str,
+        span: &Range<usize>,
+        file: QuestionFile,
+        known: &[Channel],
+        windows: &Windows,
+    ) -> Result<Question, ProfileError> {
+        let wrong = |name: &str, problem| self.error(format!("{key}.{name}"), Some(span.clone()), problem);
+        if file.answers.len() < 2 {
+            return Err(wrong("answers", Problem::Missing("at least two answers")));
+        }
+        if !file.answers.contains_key(&file.strict) {
+            return Err(wrong("strict", Problem::Missing("the id of one of the answers")));
+        }
+        let grounds =
+            self.grounds(key, Some(span.clone()), file.cite, file.basis, file.confidence, file.source)?;
+        let grounds = grounds.ok_or_else(|| wrong("basis", Problem::Missing("law, guidance or policy")))?;
+        let mut answers = BTreeMap::new();
+        for (id, answer) in file.answers {
+            let mut hours = Vec::with_capacity(answer.hours.len());
+            for (i, one) in answer.hours.into_iter().enumerate() {
+                let key = format!("{key}.answers.{id}.hours[{i}]");
+                let problem = || Problem::NoWindow {
+                    found: one.window.clone(),
+                    expected: windows.keys().cloned().collect::<Vec<_>>().join(", "),
+                };
+                let window = windows.get(&one.window);
+                let (window, _) = window
+                    .ok_or_else(|| self.error(format!("{key}.window"), Some(span.clone()), problem()))?;
+                let channels = self.channels(&format!("{key}.channels"), span, &one.channels, known)?;
+                hours.push(AnswerHours { purposes: one.purposes, channels, window: window.clone() });
+            }
+            answers.insert(id, Answer { means: answer.means, counting: answer.counting, hours });
+        }
+        Ok(Question { id: file.id, asks: file.asks, strict: file.strict, answers, grounds })
+    }
+
+    /// The first question none of whose answers is what the profile says would make an answer change more than it
+    /// says, so it is refused.
+    pub(super) fn answered(&self, profile: &Jurisdiction) -> Result<(), ProfileError> {
+        match profile.questions.iter().position(|q| profile.answer_to(q).is_none()) {
+            Some(i) => {
+                let problem = Problem::Missing("one answer that changes nothing in this profile");
+                Err(self.error(format!("questions[{i}].answers"), None, problem))
+            }
+            None => Ok(()),
+        }
     }
 
     fn channels(
@@ -301,4 +342,72 @@ impl Builder<'_> {
 
 fn range(found: u64, min: u64, max: u64) -> Problem {
     Problem::OutOfRange { found, min, max }
+}
+
+/// The intervals of a day, in order and apart; where they are not, the place in the list and what is wrong there.
+pub(super) fn intervals_of(list: &[(DayTime, DayTime)]) -> Result<Box<[Interval]>, (Option<usize>, Problem)> {
+    if list.len() > INTERVALS_PER_DAY_MAX {
+        return Err((None, range(list.len() as u64, 0, INTERVALS_PER_DAY_MAX as u64)));
+    }
+    let mut intervals: Vec<Interval> = Vec::with_capacity(list.len());
+    for (i, (from, to)) in list.iter().enumerate() {
+        if from >= to {
+            return Err((Some(i), Problem::Inverted));
+        }
+        if intervals.last().is_some_and(|above| from.0 < above.to_second) {
+            return Err((Some(i), Problem::Overlap));
+        }
+        intervals.push(Interval { from_second: from.0, to_second: to.0 });
+    }
+    Ok(intervals.into())
+}
+
+/// The numbers that a cap may name; each kind takes some of them.
+#[derive(Clone, Copy)]
+pub(super) struct CapNumbers {
+    pub(super) per: Option<Per>,
+    pub(super) max: Option<u32>,
+    pub(super) hours: Option<u32>,
+    pub(super) days: Option<u32>,
+}
+
+/// What a cap limits, or the key that is wrong and why.
+pub(super) fn cap_kind(kind: KindWord, given: CapNumbers) -> Result<CapKind, (&'static str, Problem)> {
+    let number = |name: &'static str, value: Option<u32>, max: u32| match value {
+        None => Err((name, Problem::Missing("a number"))),
+        Some(found) if found == 0 || found > max => Err((name, range(found.into(), 1, max.into()))),
+        Some(found) => Ok(found),
+    };
+    let (takes, kind): (&[&str], _) = match kind {
+        KindWord::Count => {
+            let per = given.per.ok_or(("per", Problem::Missing("day or week")))?;
+            (&["per", "max"], CapKind::Count { per, max: number("max", given.max, CAP_MAX)? })
+        }
+        KindWord::DistinctChannels => {
+            if given.per != Some(Per::Week) {
+                return Err(("per", Problem::Missing("week")));
+            }
+            (&["per", "max"], CapKind::DistinctChannels { max: number("max", given.max, CAP_MAX)? })
+        }
+        KindWord::MinGap => {
+            (&["hours"], CapKind::MinGap { hours: number("hours", given.hours, CAP_DAYS_MAX * 24)? })
+        }
+        KindWord::RollingCount => {
+            let days = number("days", given.days, CAP_DAYS_MAX)?;
+            (&["days", "max"], CapKind::RollingCount { days, max: number("max", given.max, CAP_MAX)? })
+        }
+        KindWord::AfterDirect => {
+            (&["days"], CapKind::AfterDirect { days: number("days", given.days, CAP_DAYS_MAX)? })
+        }
+    };
+    let there = [
+        ("per", given.per.is_some()),
+        ("max", given.max.is_some()),
+        ("hours", given.hours.is_some()),
+        ("days", given.days.is_some()),
+    ];
+    match there.into_iter().find(|(name, there)| *there && !takes.contains(name)) {
+        Some((name, _)) => Err((name, Problem::Misplaced("a cap of this kind does not take it"))),
+        None => Ok(kind),
+    }
 }

@@ -8,7 +8,8 @@ use std::fmt;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::ser::Serializer;
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
 
 use super::duties::{Consents, Content, CreditBureau, Records};
@@ -37,6 +38,8 @@ pub(super) struct ProfileFile {
     pub(super) windows: BTreeMap<String, WindowFile>,
     pub(super) counting: CountingFile,
     pub(super) rules: Vec<Spanned<RuleFile>>,
+    #[serde(default)]
+    pub(super) questions: Vec<Spanned<QuestionFile>>,
     #[serde(default)]
     pub(super) consent: Consents,
     #[serde(default)]
@@ -104,7 +107,39 @@ pub(super) struct RuleFile {
     pub(super) source: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// An open legal question and its answers, by their id.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QuestionFile {
+    pub(super) id: String,
+    pub(super) asks: String,
+    pub(super) strict: String,
+    pub(super) answers: BTreeMap<String, AnswerFile>,
+    pub(super) cite: Option<String>,
+    pub(super) basis: Option<Basis>,
+    pub(super) confidence: Option<Confidence>,
+    pub(super) source: Option<String>,
+}
+
+/// What an answer means, and what it changes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AnswerFile {
+    pub(super) means: String,
+    pub(super) counting: Option<CountingMode>,
+    #[serde(default)]
+    pub(super) hours: Vec<AnswerHoursFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AnswerHoursFile {
+    pub(super) purposes: Vec<Purpose>,
+    pub(super) channels: Channels,
+    pub(super) window: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum KindWord {
     Count,
@@ -132,7 +167,7 @@ pub(super) struct CapFile {
 }
 
 /// `"*"`, `["*"]`, or a list of channels.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Channels {
     #[default]
     All,
@@ -176,7 +211,16 @@ impl<'de> Deserialize<'de> for Channels {
     }
 }
 
-/// A local time of day in seconds, 0 to 86,400.
+impl Serialize for Channels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All => serializer.serialize_str("*"),
+            Self::Listed(channels) => channels.serialize(serializer),
+        }
+    }
+}
+
+/// A local time of day in seconds, 0 to 86,400, always on a full minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DayTime(pub(super) u32);
 
@@ -200,6 +244,13 @@ impl<'de> Deserialize<'de> for DayTime {
                 Err(de::Error::custom(format!("{shown:?} is not a time; expected HH:MM from 00:00 to 24:00")))
             }
         }
+    }
+}
+
+impl Serialize for DayTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let minutes = self.0 / 60;
+        serializer.collect_str(&format_args!("{:02}:{:02}", minutes / 60, minutes % 60))
     }
 }
 

@@ -12,7 +12,8 @@ use clap::Args;
 use domain::channel::{Channel, Purpose};
 use domain::contact::Contact;
 use domain::contact_check::{ContactAnswer, ContactQuery};
-use domain::jurisdiction::Jurisdiction;
+use domain::jurisdiction::{Adjustment, BuiltInError, Jurisdiction, TenantJurisdictions};
+use domain::tenant::Tenant;
 use runtime::decision_log::local;
 use serde::Deserialize;
 
@@ -25,8 +26,11 @@ pub(crate) struct CheckContactArguments {
     /// A CSV file of questions: id, jurisdiction, timezone, purpose, channel, at, prior; other columns are ignored.
     #[arg(long, conflicts_with_all = ["jurisdiction", "purpose", "channel", "at", "prior", "time_zone"])]
     vectors: Option<PathBuf>,
-    /// The profile, such as CO.
-    #[arg(long, required_unless_present = "vectors")]
+    /// The settings of a tenant, as TOML: its own contact rules are laid over the profiles.
+    #[arg(long)]
+    tenant: Option<PathBuf>,
+    /// The profile, such as CO; the tenant's own where a tenant is given and no profile.
+    #[arg(long, required_unless_present_any = ["vectors", "tenant"])]
     jurisdiction: Option<String>,
     /// What for: pre_due, overdue, transactional, requested or marketing.
     #[arg(long, required_unless_present = "vectors")]
@@ -69,9 +73,35 @@ struct Earlier {
     direct: bool,
 }
 
+/// The profiles that a question may name.
+enum Profiles {
+    BuiltIn,
+    OfTenant(Box<TenantJurisdictions>),
+}
+
+impl Profiles {
+    fn read(tenant: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = tenant else { return Ok(Self::BuiltIn) };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("the settings {} cannot be read", path.display()))?;
+        let place = || format!("{}", path.display());
+        let tenant: Tenant = toml::from_str(&text).with_context(place)?;
+        Ok(Self::OfTenant(Box::new(TenantJurisdictions::new(&tenant).with_context(place)?)))
+    }
+
+    /// The profile of an id; of none, the one that the tenant chose.
+    fn named(&self, id: &str) -> Result<&Jurisdiction, BuiltInError> {
+        match self {
+            Self::OfTenant(profiles) if id.is_empty() => profiles.own(),
+            Self::OfTenant(profiles) => profiles.named(id),
+            Self::BuiltIn => Jurisdiction::built_in(id),
+        }
+    }
+}
+
 /// A question that was understood.
-struct Question {
-    jurisdiction: &'static Jurisdiction,
+struct Question<'a> {
+    jurisdiction: &'a Jurisdiction,
     purpose: Purpose,
     channel: Channel,
     at: DateTime<Utc>,
@@ -79,9 +109,9 @@ struct Question {
     prior: Vec<Contact>,
 }
 
-impl Question {
-    fn of(asked: &Asked) -> anyhow::Result<Self> {
-        let jurisdiction = Jurisdiction::built_in(&asked.jurisdiction).context("jurisdiction")?;
+impl<'a> Question<'a> {
+    fn of(asked: &Asked, profiles: &'a Profiles) -> anyhow::Result<Self> {
+        let jurisdiction = profiles.named(&asked.jurisdiction).context("jurisdiction")?;
         let time_zone = match asked.timezone.as_str() {
             "" => jurisdiction.time_zone(),
             name => match name.parse() {
@@ -134,23 +164,47 @@ impl Question {
 }
 
 pub(crate) fn check_contact(arguments: CheckContactArguments) -> anyhow::Result<ExitCode> {
-    let CheckContactArguments { vectors, jurisdiction, purpose, channel, at, prior, time_zone } = arguments;
+    let CheckContactArguments { vectors, tenant, jurisdiction, purpose, channel, at, prior, time_zone } =
+        arguments;
+    let profiles = Profiles::read(tenant.as_deref())?;
     if let Some(file) = vectors {
-        return check_file(&file);
+        return check_file(&file, &profiles);
     }
-    let (Some(jurisdiction), Some(purpose), Some(channel), Some(at)) = (jurisdiction, purpose, channel, at)
-    else {
-        bail!("a question needs --jurisdiction, --purpose, --channel and --at");
+    let (Some(purpose), Some(channel), Some(at)) = (purpose, channel, at) else {
+        bail!("a question needs --purpose, --channel and --at");
     };
-    let timezone = time_zone.unwrap_or_default();
-    let question =
-        Question::of(&Asked { id: String::new(), jurisdiction, timezone, purpose, channel, at, prior })?;
-    say(&question);
+    let (jurisdiction, timezone) = (jurisdiction.unwrap_or_default(), time_zone.unwrap_or_default());
+    let asked = Asked { id: String::new(), jurisdiction, timezone, purpose, channel, at, prior };
+    say(&Question::of(&asked, &profiles)?);
     Ok(ExitCode::SUCCESS)
 }
 
+/// An adjustment in words: where it stands, why, and who allowed it.
+fn described(adjustment: &Adjustment) -> String {
+    let record = match (&adjustment.approved_by, adjustment.approved_on) {
+        (Some(by), Some(on)) => format!(" (approved by {by} on {on})"),
+        (Some(by), None) => format!(" (approved by {by})"),
+        (None, _) => String::new(),
+    };
+    format!("{}, because: {}{record}", adjustment.place, adjustment.reason)
+}
+
+/// What the tenant added to a contact that the profile alone refuses.
 #[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
-fn say(question: &Question) {
+fn say_what_allowed_it(question: &Question<'_>) {
+    let Ok(base) = Jurisdiction::built_in(question.jurisdiction.id()) else { return };
+    let alone = base.check(&question.query());
+    if alone.is_allowed() {
+        return;
+    }
+    println!("The profile alone refuses it: {}.", alone.reason());
+    for adjustment in question.jurisdiction.adjustments_for(question.purpose, question.channel) {
+        println!("Allowed by the tenant's own rule: {}.", described(adjustment));
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
+fn say(question: &Question<'_>) {
     let at = local(question.at, question.time_zone).format("%A %Y-%m-%d %H:%M:%S %:z");
     let what = format!("{} by {} on {at}", question.purpose, question.channel);
     let reviewed = question.jurisdiction.reviewed_on();
@@ -159,11 +213,15 @@ fn say(question: &Question) {
         ContactAnswer::Allowed(permission) => {
             let cite = permission.cite.unwrap_or("no article");
             println!("Allowed: {what}.\nGrounds: {cite} ({}; {profile}).", permission.basis.as_str());
+            say_what_allowed_it(question);
         }
         ContactAnswer::Refused(refusal) => {
             let cite = refusal.cite.unwrap_or("no article");
             println!("Not allowed: {what}.\nReason: {}.", refusal.code);
             println!("Grounds: {cite} ({}; {profile}).", refusal.basis.as_str());
+            if let Some(adjustment) = refusal.adjustment {
+                println!("Decided by the tenant's own rule: {}.", described(adjustment));
+            }
             match question.next_allowed_at() {
                 Some(next) => println!("Next allowed: {}.", next.format("%A %Y-%m-%d %H:%M:%S %:z")),
                 None => println!("Next allowed: at no time that the profile knows."),
@@ -173,7 +231,7 @@ fn say(question: &Question) {
 }
 
 /// Answers every question of a file. One that cannot be understood is refused in its line and said on standard error.
-fn check_file(path: &Path) -> anyhow::Result<ExitCode> {
+fn check_file(path: &Path, profiles: &Profiles) -> anyhow::Result<ExitCode> {
     let mut reader = csv::Reader::from_path(path)
         .with_context(|| format!("the file {} cannot be read", path.display()))?;
     let mut writer = csv::Writer::from_writer(std::io::stdout().lock());
@@ -182,7 +240,7 @@ fn check_file(path: &Path) -> anyhow::Result<ExitCode> {
     for asked in reader.deserialize::<Asked>() {
         let asked = asked.with_context(|| format!("{}", path.display()))?;
         let id = domain::csv_text::neutralise_csv(&asked.id);
-        match Question::of(&asked) {
+        match Question::of(&asked, profiles) {
             Ok(question) => {
                 let answer = question.answer();
                 let next = question.next_allowed_at().map_or(String::new(), |at| at.to_rfc3339());
