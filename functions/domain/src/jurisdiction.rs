@@ -139,6 +139,7 @@ impl Jurisdiction {
         builder.schema(&file.schema)?;
         let holidays = builder.table(&file.holidays)?;
         let rules = builder.rules(&mut file)?;
+        builder.content_grounds(&file.content, &file.consent)?;
         Ok(Self {
             lookup: lookup(&rules),
             id: file.id,
