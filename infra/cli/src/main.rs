@@ -7,6 +7,7 @@ mod command;
 mod decisions;
 mod demo;
 mod ledger;
+mod policy_check;
 mod progress;
 mod replay;
 mod report;
@@ -37,6 +38,8 @@ enum Command {
     Import(command::import::ImportArguments),
     /// Says whether a contact may be made at a moment, by which article, and when it may next.
     CheckContact(command::check_contact::CheckContactArguments),
+    /// Says whether a policy may be used in a jurisdiction, and what speaks against it.
+    CheckPolicy(command::check_policy::CheckPolicyArguments),
     /// Counts the parts of a text message.
     Sms(command::sms::SmsArguments),
     /// Reads a telephone number as an import would.
@@ -83,6 +86,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Replay(arguments) => command::replay::replay(arguments).await,
         Command::Import(arguments) => command::import::import(arguments).await,
         Command::CheckContact(arguments) => command::check_contact::check_contact(arguments),
+        Command::CheckPolicy(arguments) => command::check_policy::check_policy(&arguments),
         Command::Sms(arguments) => command::sms::sms(arguments),
         Command::Phone(arguments) => command::phone::phone(arguments),
         Command::Test(arguments) => command::test::test(&arguments),

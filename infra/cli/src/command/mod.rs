@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod check_contact;
+pub(crate) mod check_policy;
 pub(crate) mod import;
 pub(crate) mod phone;
 pub(crate) mod replay;
