@@ -3,6 +3,7 @@
 mod command_line;
 mod delivery_races;
 mod fixture;
+mod policy_texts;
 mod replay;
 mod tidy;
 mod vectors;

@@ -195,6 +195,7 @@ impl Jurisdiction {
         let windows = builder.windows(&mut file)?;
         let rules = builder.rules(&mut file, &windows)?;
         let questions = builder.questions(file.questions, file.channels.get_ref(), &windows)?;
+        builder.content_grounds(&file.content, &file.consent)?;
         let profile = Self {
             lookup: lookup(&rules),
             id: file.id,

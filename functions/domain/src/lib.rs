@@ -9,6 +9,7 @@ pub mod caps;
 pub mod channel;
 pub mod contact;
 pub mod contact_check;
+pub mod content_check;
 pub mod csv_text;
 pub mod customer;
 pub mod email;

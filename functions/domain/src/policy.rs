@@ -58,6 +58,8 @@ pub struct Stage {
     pub template: TemplateId,
     /// For whom it is.
     pub when: Conditions,
+    /// The notice of the law that it gives, where it gives one.
+    pub notice: Option<StatutoryNotice>,
     pub(crate) sent_text: Cow<'static, str>,
 }
 
@@ -70,6 +72,14 @@ impl Stage {
             Purpose::Overdue | Purpose::Transactional | Purpose::Requested | Purpose::Marketing => true,
         }
     }
+}
+
+/// A notice that the law asks for before something is done to the customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatutoryNotice {
+    /// Before a negative report to a credit bureau.
+    CreditBureau,
 }
 
 /// For whom a stage is; empty means for everybody.
@@ -230,6 +240,8 @@ struct StageFile {
     template: Spanned<TemplateId>,
     #[serde(default)]
     when: Conditions,
+    #[serde(default)]
+    notice: Option<StatutoryNotice>,
 }
 
 impl StageFile {
@@ -244,6 +256,7 @@ impl StageFile {
             channels: self.channels.into_inner(),
             template: self.template.into_inner(),
             when: self.when,
+            notice: self.notice,
         }
     }
 }

@@ -8,6 +8,7 @@ mod decisions;
 mod demo;
 mod folder;
 mod ledger;
+mod policy_check;
 mod progress;
 mod replay;
 mod report;
@@ -42,6 +43,8 @@ enum Command {
     Contact(command::contact::ContactArguments),
     /// Erases the personal data of one customer, and keeps the proof of what was decided.
     Erase(command::erase::EraseArguments),
+    /// Says whether a policy may be used in a jurisdiction, and what speaks against it.
+    CheckPolicy(command::check_policy::CheckPolicyArguments),
     /// Counts the parts of a text message.
     Sms(command::sms::SmsArguments),
     /// Reads a telephone number as an import would.
@@ -90,6 +93,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::CheckContact(arguments) => command::check_contact::check_contact(arguments),
         Command::Contact(arguments) => command::contact::contact(arguments).await,
         Command::Erase(arguments) => command::erase::erase(arguments).await,
+        Command::CheckPolicy(arguments) => command::check_policy::check_policy(&arguments),
         Command::Sms(arguments) => command::sms::sms(arguments),
         Command::Phone(arguments) => command::phone::phone(arguments),
         Command::Test(arguments) => command::test::test(&arguments),

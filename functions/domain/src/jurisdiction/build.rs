@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use super::duties::{Consents, Content};
 use super::error::{Place, Problem, ProfileError};
 use super::file::{
     CapFile, Channels, CountingFile, DayTime, KindWord, ProfileFile, QuestionFile, RuleFile, WindowFile,
@@ -22,6 +23,7 @@ use crate::calendar::HolidayTable;
 use crate::caps::{CAP_DAYS_MAX, Cap, CapKind, ChannelSet, Per};
 use crate::channel::Channel;
 use crate::contact_check::ReasonCode;
+use crate::content_check::OPT_OUT;
 
 /// The largest number that a cap may name; more is a typing error.
 const CAP_MAX: u32 = 1_000;
@@ -71,6 +73,21 @@ impl Builder<'_> {
             .grounds("counting", None, file.cite, file.basis, file.confidence, file.source)?
             .ok_or_else(|| self.error("counting.basis", None, Problem::Missing("law, guidance or policy")))?;
         Ok(Counting { mode: file.mode, grounds, alternatives: file.alternatives })
+    }
+
+    /// Every word on content has its grounds, and nothing else has: an objection can always say why.
+    pub(super) fn content_grounds(&self, content: &Content, consent: &Consents) -> Result<(), ProfileError> {
+        let opt_out = consent.opt_out.as_ref().map(|_| OPT_OUT);
+        let lists = content.must_include.iter().chain(&content.must_not);
+        let words: Vec<&str> = lists.map(String::as_str).chain(opt_out).collect();
+        let wrong = |word: &str, problem| Err(self.error(format!("content.grounds.{word}"), None, problem));
+        if let Some(word) = words.iter().find(|word| !content.grounds.contains_key(**word)) {
+            return wrong(word, Problem::Missing("a table with its basis and cite"));
+        }
+        match content.grounds.keys().find(|key| !words.contains(&key.as_str())) {
+            Some(other) => wrong(other, Problem::Misplaced("no list of content has this word")),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn windows(&self, file: &mut ProfileFile) -> Result<Windows, ProfileError> {

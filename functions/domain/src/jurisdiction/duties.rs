@@ -2,9 +2,11 @@
 //!
 //! Invariant: these are facts for people, templates and audits; nothing here decides about a moment.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
-use super::grounds::Confidence;
+use super::grounds::{Confidence, Grounds};
 use crate::channel::Purpose;
 
 /// The duties of a profile.
@@ -56,6 +58,9 @@ pub struct Content {
     /// What no message says.
     #[serde(default)]
     pub must_not: Vec<String>,
+    /// Why, for every word of the two lists, and under `opt_out` for [`Consents::opt_out`].
+    #[serde(default)]
+    pub grounds: BTreeMap<String, Grounds>,
     /// Whether others may be told.
     pub third_parties: Option<String>,
     /// Whether a visit may be made.

@@ -56,7 +56,8 @@ impl Confidence {
 }
 
 /// Where a rule stands and how well that is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Grounds {
     /// The article; absent where the rule is our own.
     pub cite: Option<String>,

@@ -25,6 +25,7 @@
 
 mod check;
 mod context;
+mod literal;
 
 use std::collections::BTreeMap;
 use std::fmt;

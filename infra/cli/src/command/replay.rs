@@ -24,7 +24,7 @@ use crate::ledger::{self, Source, hex};
 use crate::replay::timeline::Timeline;
 use crate::replay::{DAYS_MAX, Files, Replay};
 use crate::report::{Totals, UnitRates};
-use crate::{clock, demo, folder, progress};
+use crate::{clock, demo, folder, policy_check, progress};
 
 /// The most rows of a file that is replayed: they are all held in memory.
 const ROWS_MAX: usize = 500_000;
@@ -88,6 +88,8 @@ pub(crate) async fn replay(arguments: ReplayArguments) -> anyhow::Result<ExitCod
         .with_context(|| format!("the policy {} cannot be read", arguments.policy.display()))?;
     let parsed = Policy::parse(&policy).with_context(|| format!("{}", arguments.policy.display()))?;
     let tenant = tenant_of(jurisdiction, &parsed)?;
+    policy_check::refuse(&policy, &parsed, jurisdiction, &tenant.lender)
+        .with_context(|| format!("{}", arguments.policy.display()))?;
     let (rows, read, digest) = read_rows(&arguments)?;
     let out = arguments.out.as_path();
     fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;

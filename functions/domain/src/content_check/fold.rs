@@ -1,0 +1,262 @@
+//! Folding: the spelling under which a text is held against phrases and values.
+//!
+//! Invariant: case, accents, look-alike letters, invisible characters, punctuation and the kind and number of spaces
+//! make no difference, and every byte of the folded text knows where it stood in the original.
+
+use std::ops::Range;
+
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
+
+/// How many single letters in a row are read as one word that was spelled out: `J U Z G A D O`.
+const SPELLED_LETTERS_MIN: usize = 4;
+
+/// How a text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Punctuation parts words.
+    Plain,
+    /// Punctuation inside a word is dropped, and single letters in a row are one word.
+    Joined,
+    /// As [`Reading::Joined`], and digits and signs beside letters are the letters that they look like. A one looks
+    /// like two letters, so the letter is said.
+    Disguised {
+        /// What a one stands for.
+        one: char,
+    },
+}
+
+impl Reading {
+    /// Every way in which a forbidden phrase may be hidden.
+    pub(super) const ALL: [Self; 4] =
+        [Self::Plain, Self::Joined, Self::Disguised { one: 'i' }, Self::Disguised { one: 'l' }];
+}
+
+/// A folded text.
+pub(super) struct Folded {
+    text: String,
+    /// For each byte of the text, the bytes of the original character that it comes from.
+    origins: Vec<(usize, usize)>,
+}
+
+impl Folded {
+    pub(super) fn of(original: &str, reading: Reading) -> Self {
+        let letters = letters(original, reading);
+        let mut words = words(&letters, reading);
+        if reading != Reading::Plain {
+            words = join_spelled(words);
+        }
+        let mut folded = Self { text: String::new(), origins: Vec::new() };
+        for word in words {
+            if !folded.text.is_empty() {
+                folded.push(' ', word.first().map_or((0, 0), |l| (l.from, l.from)));
+            }
+            for letter in word {
+                folded.push(letter.c, (letter.from, letter.to));
+            }
+        }
+        folded
+    }
+
+    fn push(&mut self, c: char, origin: (usize, usize)) {
+        self.text.push(c);
+        self.origins.resize(self.text.len(), origin);
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where a part of the folded text stood in the original.
+    pub(super) fn origin(&self, part: Range<usize>) -> Range<usize> {
+        let parts = self.origins.get(part).unwrap_or_default();
+        match (parts.first(), parts.last()) {
+            (Some((from, _)), Some((_, to))) => *from..(*to).max(*from),
+            _ => 0..0,
+        }
+    }
+
+    /// Whether the text has these words, as whole words. Nothing is in every text but nowhere to be seen.
+    pub(super) fn has_words(&self, words: &Folded) -> bool {
+        let needle = words.text.as_str();
+        if needle.is_empty() {
+            return false;
+        }
+        self.text.match_indices(needle).any(|(at, _)| {
+            let end = at + needle.len();
+            (at == 0 || self.text[..at].ends_with(' '))
+                && (end == self.text.len() || self.text[end..].starts_with(' '))
+        })
+    }
+}
+
+/// A letter or a digit of the original (`c`), or a sign or a space, with its place in bytes.
+#[derive(Clone, Copy)]
+struct Letter {
+    c: char,
+    from: usize,
+    to: usize,
+}
+
+fn letters(original: &str, reading: Reading) -> Vec<Letter> {
+    let mut letters: Vec<Letter> = Vec::with_capacity(original.len());
+    for (from, whole) in original.char_indices() {
+        let to = from + whole.len_utf8();
+        if is_invisible(whole) {
+            continue;
+        }
+        for c in std::iter::once(whole).nfkd().filter(|c| !is_combining_mark(*c)) {
+            letters.extend(c.to_lowercase().map(|c| Letter { c: latin(c), from, to }));
+        }
+    }
+    if let Reading::Disguised { one } = reading {
+        undisguise(&mut letters, one);
+    }
+    letters
+}
+
+fn undisguise(letters: &mut [Letter], one: char) {
+    let is_letter: Vec<bool> = letters.iter().map(|l| l.c.is_alphabetic()).collect();
+    for (i, letter) in letters.iter_mut().enumerate() {
+        let before = i.checked_sub(1).and_then(|i| is_letter.get(i)).copied().unwrap_or(false);
+        let after = is_letter.get(i + 1).copied().unwrap_or(false);
+        if before || after {
+            letter.c = match letter.c {
+                '0' => 'o',
+                '1' | '!' | '|' => one,
+                '2' => 'z',
+                '3' => 'e',
+                '4' | '@' => 'a',
+                '5' | '$' => 's',
+                '6' => 'g',
+                '7' => 't',
+                '8' => 'b',
+                other => other,
+            };
+        }
+    }
+}
+
+fn words(letters: &[Letter], reading: Reading) -> Vec<Vec<Letter>> {
+    let mut words: Vec<Vec<Letter>> = Vec::new();
+    let mut word: Vec<Letter> = Vec::new();
+    for letter in letters {
+        let parts = letter.c.is_whitespace() || reading == Reading::Plain;
+        if letter.c.is_alphanumeric() {
+            word.push(*letter);
+        } else if parts && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+fn join_spelled(words: Vec<Vec<Letter>>) -> Vec<Vec<Letter>> {
+    let mut joined: Vec<Vec<Letter>> = Vec::with_capacity(words.len());
+    for run in words.chunk_by(|a, b| a.len() == 1 && b.len() == 1) {
+        if run.len() >= SPELLED_LETTERS_MIN {
+            joined.push(run.concat());
+        } else {
+            joined.extend_from_slice(run);
+        }
+    }
+    joined
+}
+
+/// Characters that nobody sees: zero-width ones, soft hyphens, marks of the direction of writing, tags.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}'
+        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// The Latin letter that a letter of another alphabet looks like.
+fn latin(c: char) -> char {
+    match c {
+        'а' | 'α' => 'a',
+        'в' | 'β' => 'b',
+        'с' => 'c',
+        'ԁ' => 'd',
+        'е' | 'ε' => 'e',
+        'ɡ' => 'g',
+        'н' => 'h',
+        'і' | 'ι' | 'ı' => 'i',
+        'ј' => 'j',
+        'к' | 'κ' => 'k',
+        'ӏ' => 'l',
+        'м' => 'm',
+        'ո' => 'n',
+        'о' | 'ο' | 'ø' => 'o',
+        'р' | 'ρ' => 'p',
+        'ѕ' => 's',
+        'т' | 'τ' => 't',
+        'υ' => 'u',
+        'х' | 'χ' => 'x',
+        'у' => 'y',
+        'ᴢ' => 'z',
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_word_is_the_same_however_it_is_written() {
+        for text in [
+            "JUZGADO",
+            "juz\u{200b}gado",
+            "J-U-Z-G-A-D-O",
+            "J . U . Z . G . A . D . O",
+            "j u z g a d o",
+            "juz.gado",
+            "júzgàdo",
+            "juz\u{ad}gado",
+            "ｊｕｚｇａｄｏ",
+            "jυzgаdо",
+            "JU2G4D0",
+        ] {
+            let found = Reading::ALL.iter().any(|r| Folded::of(text, *r).text() == "juzgado");
+            assert!(found, "{text:?}");
+        }
+        assert_eq!(Folded::of("¿Por  qué\n no, pagó?", Reading::Plain).text(), "por que no pago");
+        // Amounts and dates stay what they are.
+        assert_eq!(
+            Folded::of("$ 120.500 al 03/02", Reading::Disguised { one: 'i' }).text(),
+            "120500 al 0302"
+        );
+    }
+
+    #[test]
+    fn a_place_is_found_again_in_the_original() {
+        let original = "Señor: ¡EL JUZGÁDO! llama";
+        let folded = Folded::of(original, Reading::Plain);
+        let at = folded.text().find("juzgado").unwrap();
+        assert_eq!(&original[folded.origin(at..at + 7)], "JUZGÁDO");
+    }
+
+    #[test]
+    fn only_whole_words_are_there() {
+        let text = Folded::of("Debe $ 120.500 hoy", Reading::Plain);
+        assert!(text.has_words(&Folded::of("120.500", Reading::Plain)));
+        assert!(!text.has_words(&Folded::of("20.500", Reading::Plain)));
+        assert!(!text.has_words(&Folded::of(" - ", Reading::Plain)));
+    }
+
+    proptest! {
+        #[test]
+        fn every_place_is_a_place_of_the_original(text in "\\PC{0,60}", one in 0_usize..4) {
+            let folded = Folded::of(&text, Reading::ALL[one]);
+            prop_assert_eq!(folded.origins.len(), folded.text.len());
+            for at in 0..folded.text.len() {
+                prop_assert!(text.get(folded.origin(at..at + 1)).is_some());
+            }
+        }
+    }
+}

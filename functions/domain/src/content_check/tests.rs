@@ -1,0 +1,225 @@
+//! What is said about whole policies, for every jurisdiction that there is.
+
+use super::*;
+use crate::jurisdiction::Jurisdiction;
+
+const DEFAULT_POLICY: &str = include_str!("../../../../infra/demo/policy.toml");
+
+/// A policy of one stage whose texts say everything, where `EXTRA` can be replaced.
+const SOUND: &str = r#"id = "one"
+version = 1
+[[stages]]
+id = "d3"
+dpd = 3
+tone = "friendly"
+purpose = "overdue"
+channels = ["sms", "email"]
+template = "t"
+# NOTICE
+[[templates]]
+id = "t"
+[templates.email]
+subject = "{{ lender_name }}"
+text = '''
+{{ lender_name }}: {{ amount }}, {{ due_on }}.
+{% for item in items %}{{ item.obligation }}: {{ item.amount }}
+{% endfor %}
+{% for way in ways_to_pay %}{{ way }}
+{% endfor %}
+{{ lender_phone }} {{ opt_out }} EXTRA
+'''
+html = '''
+<p>{{ lender_name }}: {{ amount }}, {{ due_on }}.</p>
+{% for item in items %}<p>{{ item.obligation }}</p>{% endfor %}
+{% for way in ways_to_pay %}<p>{{ way }}</p>{% endfor %}
+<p>{{ lender_phone }} {{ opt_out }}</p>
+'''
+[templates.sms]
+text = "{{ lender_name }}: {{ overdue_amount }}, {{ due_on_short }}. {{ lender_phone }}. {{ opt_out }}"
+"#;
+
+fn profile(id: &str) -> &'static Jurisdiction {
+    Jurisdiction::built_in(id).unwrap()
+}
+
+fn told_of(policy: &str, jurisdiction: &Jurisdiction, lender: Option<&Lender>) -> Vec<String> {
+    let parsed = Policy::parse(policy).unwrap();
+    let lines = TemplateLines::of(policy);
+    let objections = check_texts(&parsed, jurisdiction, lender);
+    objections.iter().map(|o| format!("{:?} {o}", lines.line_of(o).unwrap_or(0))).collect()
+}
+
+fn told(policy: &str, id: &str) -> Vec<String> {
+    told_of(policy, profile(id), None)
+}
+
+fn lender() -> Lender {
+    Lender {
+        name: "Crédito Andino".to_owned(),
+        phone: "601 555 0100".to_owned(),
+        email: "pagos@example.com".to_owned(),
+        ways_to_pay: vec!["PSE".to_owned()],
+        opt_out_email: "Responda BAJA".to_owned(),
+        opt_out_sms: "Baja: example.com/b".to_owned(),
+    }
+}
+
+#[test]
+fn the_default_policy_may_be_used_in_every_jurisdiction() {
+    for id in Jurisdiction::built_in_ids() {
+        assert_eq!(told(DEFAULT_POLICY, id), Vec::<String>::new(), "{id}");
+    }
+}
+
+#[test]
+fn what_every_jurisdiction_says_of_bad_texts_is_as_recorded() {
+    let bad = "Juzgado: acciones legales. ¿Por qué no ha pagado? DICOM. Lista de morosos. Pague al despacho. Caloteiro. \
+               Avisaremos a su familia.";
+    let bad = SOUND.replace("EXTRA", bad).replace("{{ lender_phone }}. {{ opt_out }}", "Llame ya.");
+    let mut shown = String::new();
+    for id in Jurisdiction::built_in_ids() {
+        shown.push_str(&format!("== {id}\n{}\n", told(&bad, id).join("\n")));
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn each_thing_that_must_be_said_is_missed_where_it_is_not() {
+    assert_eq!(told(SOUND, "CO"), Vec::<String>::new());
+    let html_opt_out = "<p>{{ lender_phone }} {{ opt_out }}</p>";
+    for (from, to, code, part) in [
+        (
+            "{{ lender_name }}: {{ amount }}, {{ due_on }}.\n{%",
+            "{{ amount }}, {{ due_on }}.\n{%",
+            "creditor_identity",
+            "email.text",
+        ),
+        (
+            "{{ item.obligation }}: {{ item.amount }}",
+            "{{ item.account }}: {{ item.amount }}",
+            "obligation_reference",
+            "email.text",
+        ),
+        ("{% for way in ways_to_pay %}<p>{{ way }}</p>{% endfor %}", "", "ways_to_pay", "email.html"),
+        (html_opt_out, "<p>{{ opt_out }}</p>", "contact", "email.html"),
+        (html_opt_out, "<p title=\"{{ opt_out }}\">{{ lender_phone }}</p>", "opt_out", "email.html"),
+        (html_opt_out, "<p>{{ lender_phone }}<!-- {{ opt_out }} --></p>", "opt_out", "email.html"),
+        (
+            html_opt_out,
+            "<p>{{ lender_phone }}{% if days_late < 40 %}{{ opt_out }}{% endif %}</p>",
+            "opt_out",
+            "email.html",
+        ),
+        (
+            html_opt_out,
+            "<p>{{ lender_phone }}{% if count == 1 %}{{ opt_out }}{% endif %}</p>",
+            "opt_out",
+            "email.html",
+        ),
+        (
+            "<p>{{ lender_name }}: {{ amount }}, {{ due_on }}.</p>",
+            "<p>{{ lender_name }}: {{ amount }}</p>",
+            "due_date",
+            "email.html",
+        ),
+        (
+            "{{ overdue_amount }}, {{ due_on_short }}",
+            "{{ overdue_count }}, {{ due_on_short }}",
+            "amount",
+            "sms.text",
+        ),
+        (
+            "{{ overdue_amount }}, {{ due_on_short }}",
+            "{{ upcoming_amount }}, {{ due_on_short }}",
+            "amount",
+            "sms.text",
+        ),
+    ] {
+        let policy = SOUND.replacen(from, to, 1);
+        assert_ne!(policy, SOUND, "{from}");
+        let told = told(&policy, "CO");
+        let place = format!("template t, {part}: ");
+        let found = told.iter().any(|o| o.contains(&place) && o.contains(&format!("missing ({code})")));
+        assert!(found, "{code}: {told:?}");
+    }
+}
+
+#[test]
+fn forbidden_words_are_found_in_every_branch_and_however_they_are_hidden() {
+    for (extra, words) in [
+        ("{% if days_late == 3649 %}El juzgado{% endif %}", "juzgado"),
+        ("{{ 'El juzgado' if dpd == 3649 else '' }}", "juzgado"),
+        ("el j{{ '' }}uzgado", "juzgado"),
+        ("E.m.b.a.r.g.o", "E.m.b.a.r.g.o"),
+        ("{% if count > 1 %}demanda{% else %}aviso{% endif %} judicial", "judicial"),
+    ] {
+        let told = told(&SOUND.replace("EXTRA", extra), "CO");
+        let said = format!("email.text: \"{words}\" reads like a paper of a court");
+        assert!(
+            told.iter().any(|o| o.contains(&said) && o.contains("[Ley 1480/2011; law]")),
+            "{extra}: {told:?}"
+        );
+    }
+    let html = SOUND.replacen("<p>{{ lender_phone }}", "<p>juz<b>gado</b> {{ lender_phone }}", 1);
+    assert!(told(&html, "CO").iter().any(|o| o.contains("email.html: \"juzgado\"")));
+}
+
+#[test]
+fn the_line_is_that_of_the_words_or_of_the_text_that_lacks_them() {
+    let policy = SOUND.replace("EXTRA", "\nY el\nJUZGADO dirá");
+    let line = |text: &str| policy[..policy.find(text).unwrap()].matches('\n').count() + 1;
+    assert!(
+        told(&policy, "PE")[0].starts_with(&format!("{} stage d3", line("JUZGADO"))),
+        "{:?}",
+        told(&policy, "PE")
+    );
+    let policy = SOUND.replacen("{{ lender_phone }}. {{ opt_out }}", "{{ opt_out }}", 1);
+    let line =
+        policy[..policy.find("text = \"{{ lender_name }}: {{ overdue").unwrap()].matches('\n').count() + 1;
+    assert!(told(&policy, "PE")[0].starts_with(&format!("{line} stage d3")), "{:?}", told(&policy, "PE"));
+}
+
+#[test]
+fn only_the_declared_notice_may_speak_of_a_report() {
+    let speaks = SOUND.replace("EXTRA", "En 20 días se le reportará a Datacrédito.");
+    let refused = told(&speaks, "CO");
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(
+        refused[0].contains("names the 20 days before a report [Ley 1266/2008 art. 12; law]"),
+        "{refused:?}"
+    );
+    let declared = speaks.replace("# NOTICE", "notice = \"credit_bureau\"");
+    assert_eq!(told(&declared, "CO"), Vec::<String>::new());
+    // No notice makes it lawful where the profile knows of none.
+    assert_eq!(told(&declared, "DEFAULT").len(), 1);
+    let silent = declared.replace("En 20 días", "Pronto");
+    let refused = told(&silent, "CO");
+    assert!(refused.len() == 1 && refused[0].contains("20 d"), "{refused:?}");
+}
+
+#[test]
+fn a_word_that_is_not_known_is_an_objection_that_names_it() {
+    let text = Jurisdiction::built_in_text("US").unwrap();
+    let text = text.replace(
+        "must_include = [\"opt_out\"]",
+        "must_include = [\"opt_out\", \"seal\"]\nmust_not = [\"rhyme\"]",
+    );
+    let grounds = "\n[content.grounds.seal]\nbasis = \"law\"\n[content.grounds.rhyme]\nbasis = \"law\"\n[content.grounds.opt_out]";
+    let text = text.replace("\n[content.grounds.opt_out]", grounds);
+    let told = told_of(SOUND, &Jurisdiction::parse(&text).unwrap(), None);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("content.must_include: unknown word \"seal\""), "{told:?}");
+    assert!(told[1].contains("content.must_not: unknown word \"rhyme\""), "{told:?}");
+}
+
+#[test]
+fn a_lender_without_a_value_misses_it_and_its_own_words_are_checked() {
+    let co = profile("CO");
+    assert_eq!(told_of(DEFAULT_POLICY, co, Some(&lender())), Vec::<String>::new());
+    let silent = Lender { ways_to_pay: vec![" ".to_owned()], opt_out_sms: String::new(), ..lender() };
+    let told = told_of(DEFAULT_POLICY, co, Some(&silent));
+    assert!(told.iter().any(|o| o.contains("sms.text: how to stop the messages is missing")), "{told:?}");
+    assert!(told.iter().any(|o| o.contains("email.html: a way to pay is missing")), "{told:?}");
+    let harsh = Lender { ways_to_pay: vec!["En el juzgado".to_owned()], ..lender() };
+    assert!(told_of(DEFAULT_POLICY, co, Some(&harsh))[0].contains("lender.ways_to_pay: \"juzgado\""));
+}

@@ -1,0 +1,88 @@
+//! `cargo puntual check-policy`: may this policy be used in a jurisdiction, and if not, what speaks against it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use chrono::NaiveDate;
+use clap::Args;
+use domain::content_check::lists_reviewed_on;
+use domain::jurisdiction::Jurisdiction;
+use domain::policy::Policy;
+use domain::tenant::Tenant;
+use serde::Serialize;
+
+use crate::policy_check::{PolicyObjection, objections};
+
+/// The exit code of a policy that something speaks against.
+const OBJECTIONS: u8 = 2;
+
+/// Says whether a policy may be used in a jurisdiction, and what speaks against it.
+#[derive(Debug, Args)]
+pub(crate) struct CheckPolicyArguments {
+    /// The policy.
+    #[arg(long)]
+    policy: PathBuf,
+    /// The profile, such as CO.
+    #[arg(long)]
+    jurisdiction: String,
+    /// The lender's settings; its own name, ways to pay and lines on opting out are checked, too.
+    #[arg(long)]
+    tenant: Option<PathBuf>,
+    /// Prints the answer as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed with `--json`.
+#[derive(Debug, Serialize)]
+struct Printed<'a> {
+    policy: String,
+    version: u32,
+    jurisdiction: &'a str,
+    profile_version: &'a str,
+    reviewed_on: NaiveDate,
+    lists_reviewed_on: NaiveDate,
+    objections: &'a [PolicyObjection],
+}
+
+#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
+pub(crate) fn check_policy(arguments: &CheckPolicyArguments) -> anyhow::Result<ExitCode> {
+    let jurisdiction = Jurisdiction::built_in(&arguments.jurisdiction)?;
+    let file = arguments.policy.display();
+    let text =
+        fs::read_to_string(&arguments.policy).with_context(|| format!("the policy {file} cannot be read"))?;
+    let policy = Policy::parse(&text).with_context(|| format!("{file}"))?;
+    let tenant = arguments.tenant.as_deref().map(|path| -> anyhow::Result<Tenant> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("the tenant {} cannot be read", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{}", path.display()))
+    });
+    let tenant = tenant.transpose()?;
+    let found = objections(&text, &policy, jurisdiction, tenant.as_ref().map(|t| &t.lender));
+    let (id, version, place) = (&policy.id, policy.version, jurisdiction.id());
+    let reviewed_on = jurisdiction.reviewed_on();
+    if arguments.json {
+        let printed = Printed {
+            policy: id.to_string(),
+            version,
+            jurisdiction: place,
+            profile_version: jurisdiction.version(),
+            reviewed_on,
+            lists_reviewed_on: lists_reviewed_on(),
+            objections: &found,
+        };
+        println!("{}", serde_json::to_string_pretty(&printed)?);
+    } else {
+        let profile = format!("profile {place} of {reviewed_on}, lists of words of {}", lists_reviewed_on());
+        match found.len() {
+            0 => println!("Nothing speaks against the policy {id}, version {version} ({profile})."),
+            count => println!("Objections to the policy {id}, version {version}: {count} ({profile})."),
+        }
+        for objection in &found {
+            println!("  {}", objection.told());
+        }
+    }
+    Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(OBJECTIONS) })
+}
