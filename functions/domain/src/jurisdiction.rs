@@ -24,7 +24,7 @@ use crate::caps::{Cap, ChannelSet, CountingMode, Week};
 use crate::channel::{Channel, Purpose};
 use crate::locale::Country;
 
-pub use duties::{Consents, Content, CreditBureau, DncRegistry, Duties, Records};
+pub use duties::{Consents, Content, CreditBureau, DncRegistry, Duties, OffHours, Records, ThirdParties};
 pub use error::{BuiltInError, Place, Problem, ProfileError};
 pub use grounds::{Basis, Confidence, Grounds};
 

@@ -7,6 +7,7 @@
 mod audit;
 mod backend;
 mod capacity;
+mod choice;
 mod claim;
 mod customer;
 mod error;
@@ -27,6 +28,7 @@ mod contract;
 pub use audit::{AuditEntry, BrokenChain, verify_chain};
 pub use backend::TableNames;
 pub use capacity::{CapacityMeter, Usage};
+pub use choice::{CHOICES_MAX, ChoiceError, Lifted, Recorded};
 pub use claim::{Claim, ClaimConflict, ClaimError};
 pub use customer::CustomerFacts;
 pub use error::{ErrorClass, StoreError};

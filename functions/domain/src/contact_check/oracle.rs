@@ -13,6 +13,7 @@ use proptest::sample::select;
 
 use super::ContactQuery;
 use crate::channel::{Channel, Purpose};
+use crate::choice::AgreedHours;
 use crate::contact::Contact;
 use crate::jurisdiction::Jurisdiction;
 
@@ -42,7 +43,10 @@ struct Raw {
     week: &'static str,
     mode: &'static str,
     caps: Vec<RawCap>,
+    takes_requests: bool,
 }
+
+type Asked = (Vec<Vec<(u32, u32)>>, Vec<Channel>);
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -51,6 +55,8 @@ struct Case {
     at: DateTime<Utc>,
     channel: Channel,
     prior: Vec<Contact>,
+    /// The hours that the customer asked for, as lists like those of a profile, and on which channels.
+    asked: Option<Asked>,
 }
 
 impl Raw {
@@ -84,6 +90,9 @@ impl Raw {
                 "[[rules.caps]]\nkind = \"{kind}\"\ncode = \"{code}\"\nover = [{over}]\n{numbers}"
             )
             .unwrap();
+        }
+        if self.takes_requests {
+            text += "[consent]\noff_hours = \"debtor_initiated_separate_later_instrument\"\n";
         }
         text
     }
@@ -124,7 +133,13 @@ impl Walk<'_> {
         }
         let holiday = self.holidays.contains(&today);
         let sunday = today.weekday().number_from_monday() == 7;
-        let list = if holiday { &raw.days[7] } else { &raw.days[today.weekday() as usize] };
+        let which = if holiday { 7 } else { today.weekday() as usize };
+        let mut list = raw.days[which].clone();
+        if let Some((days, channels)) = self.case.asked.as_ref().filter(|_| raw.takes_requests)
+            && channels.contains(&self.case.channel)
+        {
+            list.extend(&days[which]);
+        }
         let minute = local.hour() * 60 + local.minute();
         if list.iter().any(|(from, to)| (*from..*to).contains(&minute)) {
             return self.capped(at, today).unwrap_or("ok");
@@ -208,6 +223,28 @@ fn day() -> impl Strategy<Value = Vec<(u32, u32)>> {
     ]
 }
 
+/// At most two intervals, so that a request has no more than it may.
+fn asked_day() -> impl Strategy<Value = Vec<(u32, u32)>> {
+    day().prop_map(|list| list.into_iter().take(2).collect())
+}
+
+fn request_of(days: &[Vec<(u32, u32)>], channels: &[Channel]) -> Option<AgreedHours> {
+    let clock = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday"];
+    let hours: Vec<_> = names
+        .iter()
+        .zip(days)
+        .flat_map(|(name, day)| day.iter().map(move |(from, to)| (name, *from, *to)))
+        .map(|(name, from, to)| serde_json::json!({"days": [name], "from": clock(from), "to": clock(to)}))
+        .collect();
+    let request = serde_json::json!({
+        "channels": channels, "hours": hours,
+        "document": "d", "document_on": "2020-01-02", "contract_on": "2020-01-01",
+    });
+    // Only a request for no hours at all cannot be.
+    serde_json::from_value(request).ok()
+}
+
 fn cap() -> impl Strategy<Value = RawCap> {
     (
         select(vec!["count", "distinct_channels", "min_gap", "rolling_count", "after_direct"]),
@@ -236,8 +273,16 @@ fn raw() -> impl Strategy<Value = Raw> {
         select(vec!["iso", "seven_days"]),
         select(vec!["any", "direct"]),
         proptest::collection::vec(cap(), 0..=3),
+        any::<bool>(),
     )
-        .prop_map(|(days, holidays, week, mode, caps)| Raw { days, holidays, week, mode, caps })
+        .prop_map(|(days, holidays, week, mode, caps, takes_requests)| Raw {
+            days,
+            holidays,
+            week,
+            mode,
+            caps,
+            takes_requests,
+        })
 }
 
 /// Moments near which answers change: clocks that change (once over midnight), holidays, the ends of the tables.
@@ -263,6 +308,8 @@ const NEAR: [(&str, &str); 16] = [
 fn case() -> impl Strategy<Value = Case> {
     let seconds =
         prop_oneof![-7_200_i64..7_200, -345_600_i64..345_600, (-5_760_i64..5_760).prop_map(|m| m * 60)];
+    let channels = proptest::sample::subsequence(Channel::ALL.to_vec(), 1..=5);
+    let asked = (proptest::collection::vec(asked_day(), 8), channels);
     let sent = (1_i64..900_000, select(Channel::ALL.to_vec()), any::<bool>(), any::<bool>());
     (
         raw(),
@@ -271,8 +318,9 @@ fn case() -> impl Strategy<Value = Case> {
         select(vec![0, 0, 0, 1, 500_000_000, 999_999_999]),
         select(Channel::ALL.to_vec()),
         proptest::collection::vec(sent, 0..=5),
+        proptest::option::of(asked),
     )
-        .prop_map(|(raw, (zone, near), seconds, nanos, channel, sent)| {
+        .prop_map(|(raw, (zone, near), seconds, nanos, channel, sent, asked)| {
             let near: DateTime<Utc> = near.parse().expect("an instant");
             let at = near + TimeDelta::seconds(seconds) + TimeDelta::nanoseconds(nanos);
             let prior = sent.into_iter().map(|(ago, channel, direct, later)| {
@@ -280,19 +328,23 @@ fn case() -> impl Strategy<Value = Case> {
                 let ago = if later && ago % 8 == 0 { -(ago % 90_000) } else { ago };
                 Contact { at: at - TimeDelta::seconds(ago), channel, direct }
             });
-            Case { raw, zone: zone.parse().expect("a zone"), at, channel, prior: prior.collect() }
+            Case { raw, zone: zone.parse().expect("a zone"), at, channel, prior: prior.collect(), asked }
         })
 }
 
 fn agrees(case: &Case) -> Result<(), TestCaseError> {
     let text = case.raw.toml();
     let jurisdiction = Jurisdiction::parse(&text).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
+    let agreed = case.asked.as_ref().and_then(|(days, channels)| request_of(days, channels));
+    let empty = case.asked.as_ref().is_none_or(|(days, _)| days.iter().all(Vec::is_empty));
+    prop_assert_eq!(agreed.is_none(), empty);
     let query = ContactQuery {
         purpose: Purpose::Overdue,
         channel: case.channel,
         at: case.at,
         time_zone: case.zone,
         prior: &case.prior,
+        agreed_hours: agreed.as_ref(),
     };
     let walk = Walk::of(case);
     prop_assert_eq!(jurisdiction.check(&query).reason(), walk.reason(case.at));

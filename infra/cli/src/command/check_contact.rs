@@ -121,6 +121,7 @@ impl Question {
             at: self.at,
             time_zone: self.time_zone,
             prior: &self.prior,
+            agreed_hours: None,
         }
     }
 
