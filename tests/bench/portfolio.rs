@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::channel::Channel;
 use domain::contact::{Address, Consent, ContactPoint, PersonName};
-use domain::customer::{Customer, CustomerKind};
+use domain::customer::{Customer, CustomerKind, Role};
 use domain::fence::{Fence, Reached};
 use domain::ids::{CustomerId, ObligationId};
 use domain::message::message_context;
@@ -75,14 +75,14 @@ fn case(policy: &Policy, number: usize, today: NaiveDate) -> Case {
             }
         })
         .collect();
-    let word =
-        |channel| Consent { channel, granted: true, on: today - Days::new(300), source: "contract".into() };
+    let word = |channel| Consent::of_contract(channel, true, today - Days::new(300));
     let point =
         |channel, address: String| ContactPoint { channel, address: Address::new(address), test: true };
     let customer = Customer {
         id: customer,
         name: PersonName::new("María Fernanda Ospina"),
         kind: Some(if number.is_multiple_of(8) { CustomerKind::Company } else { CustomerKind::Person }),
+        role: Role::Debtor,
         country: None,
         time_zone: None,
         language: None,
@@ -93,6 +93,7 @@ fn case(policy: &Policy, number: usize, today: NaiveDate) -> Case {
             point(Channel::Sms, format!("+57300{number:07}")),
         ],
         consents: vec![word(Channel::Email), word(Channel::Sms)],
+        agreed_hours: None,
         hold: None,
     };
     Case { customer, obligations, fence }

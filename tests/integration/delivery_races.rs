@@ -6,7 +6,11 @@
 use std::sync::Barrier;
 
 use channels::Fault;
+use chrono::{DateTime, Utc};
 use domain::channel::Channel;
+use domain::choice::{Choice, Chosen};
+use domain::contact::Consent;
+use domain::ids::ChoiceId;
 use domain::planner::{Facts, plan};
 use domain::touch::TouchState;
 use runtime::job::DueEvent;
@@ -76,6 +80,45 @@ async fn an_opt_out_between_plan_and_send_prevents_the_message() {
     stack.import(2, &[opted_out.owes("a", 20)]).await;
     stack.send(at(23, 8, 0)).await;
     assert!(stack.outbox.messages().is_empty());
+}
+
+/// Ana's word on email of a moment, as her own systems or a link would bring it.
+async fn ana_says(stack: &Stack, granted: bool, at: DateTime<Utc>) {
+    let word = Consent { at: Some(at), ..Consent::of_contract(Channel::Email, granted, at.date_naive()) };
+    let id = ChoiceId::new(format!("{granted} at {at}")).expect("an id");
+    let choice = Choice { id, at, what: Chosen::Words(vec![word]) };
+    let recorded = stack.store.record_choice(&stack.scope, &customer_id("ana"), &choice).await;
+    recorded.expect("a choice can be recorded");
+}
+
+#[tokio::test]
+async fn a_withdrawal_between_plan_and_claim_prevents_the_message() {
+    let stack = ana_is_late().await;
+    stack.plan(at(23, 8, 0)).await;
+    ana_says(&stack, false, at(23, 8, 0)).await;
+    stack.send(at(23, 8, 0)).await;
+    assert!(stack.outbox.messages().is_empty());
+    // A newer file that still calls her authorised does not bring the message back; her own later word does.
+    stack.import(2, &[Borrower::new("ana").in_country("CO").owes("a", 20)]).await;
+    stack.scan(at(23, 9, 0)).await;
+    assert!(stack.outbox.messages().is_empty());
+    ana_says(&stack, true, at(23, 10, 0)).await;
+    stack.scan(at(23, 11, 0)).await;
+    assert_eq!(stack.sent_to("ana"), ["email d3:a"]);
+}
+
+#[tokio::test]
+async fn a_withdrawal_between_decision_and_claim_stops_the_claim() {
+    let stack = ana_is_late().await;
+    let before = stack.fence("ana").await;
+    stack.plan(at(23, 8, 0)).await;
+    ana_says(&stack, false, at(23, 8, 0)).await;
+    assert!(
+        stack.fence("ana").await.version > before.version,
+        "a decision on the old fence cannot be claimed"
+    );
+    stack.send(at(23, 8, 0)).await;
+    assert!(stack.states("ana").await.is_empty() && stack.outbox.messages().is_empty());
 }
 
 #[tokio::test]

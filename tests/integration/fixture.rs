@@ -11,7 +11,7 @@ use channels::{Outbox, OutboxMessage, Sender};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::channel::Channel;
 use domain::contact::{Address, Consent, ContactPoint, PersonName};
-use domain::customer::{Customer, CustomerKind};
+use domain::customer::{Customer, CustomerKind, Role};
 use domain::fence::Fence;
 use domain::ids::{CustomerId, ObligationId, PaymentId, TenantId};
 use domain::import::record::{AccountRow, PaymentRow};
@@ -259,6 +259,7 @@ impl Borrower {
             id: customer_id(id),
             name: PersonName::new("Cliente de prueba"),
             kind: None,
+            role: Role::Debtor,
             country: None,
             time_zone: None,
             language: None,
@@ -266,6 +267,7 @@ impl Borrower {
             preferred_channel: None,
             contact_points: Vec::new(),
             consents: Vec::new(),
+            agreed_hours: None,
             hold: None,
         };
         Self(customer).reached_at(Channel::Email, &email_of(id))
@@ -292,8 +294,7 @@ impl Borrower {
 
     /// The same customer with one more word on consent, on a day of November.
     pub(crate) fn says(mut self, channel: Channel, granted: bool, of_november: u32) -> Self {
-        let consent = Consent { channel, granted, on: day(of_november), source: "a form".to_owned() };
-        self.0.consents.push(consent);
+        self.0.consents.push(Consent::of_contract(channel, granted, day(of_november)));
         self
     }
 

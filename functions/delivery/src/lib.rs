@@ -262,7 +262,7 @@ async fn call_provider(
     now: DateTime<Utc>,
 ) -> Outcome {
     let not_sent = |reason: String| Outcome::NotSent { reason, retry: false };
-    let Reach::At(point) = facts.customer.reachable(touch.channel) else {
+    let Reach::At(point) = facts.customer.reachable(touch.channel, touch.purpose) else {
         return not_sent("no_contact_point".to_owned());
     };
     let zone = facts.customer.time_zone.unwrap_or(rules.jurisdiction.time_zone());

@@ -3,12 +3,16 @@
 //! Invariant: an address is never printed. `Debug` and `Display` of [`PersonName`] and [`Address`] mask it;
 //! only [`Address::reveal`] and [`PersonName::reveal`] give the text, to the code that sends or stores it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::channel::Channel;
+use crate::channel::{Channel, Purpose};
+
+/// The longest reference to evidence, in characters.
+pub const EVIDENCE_CHARS_MAX: usize = 200;
 
 macro_rules! masked {
     ($(#[$doc:meta])* $name:ident) => {
@@ -53,6 +57,10 @@ masked! {
     /// An email address, or a telephone number in E.164 form.
     Address
 }
+masked! {
+    /// What a customer wrote.
+    ReplyText
+}
 
 /// A way to reach a customer on one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,17 +74,211 @@ pub struct ContactPoint {
     pub test: bool,
 }
 
-/// What the customer said about being contacted on one channel. The latest word counts.
+/// Where a word of the customer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentSource {
+    /// The contract of the loan, or a form beside it.
+    Contract,
+    /// The lender's own systems, by a call.
+    Api,
+    /// The customer's answer to a message.
+    Reply,
+    /// The link of a message.
+    Link,
+    /// A file of the lender that names no other source.
+    Import,
+    /// Somebody of the lender, by hand.
+    Person,
+}
+
+impl ConsentSource {
+    /// Every value, in the order of declaration.
+    pub const ALL: &'static [Self] =
+        &[Self::Contract, Self::Api, Self::Reply, Self::Link, Self::Import, Self::Person];
+
+    /// The stable wire name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Contract => "contract",
+            Self::Api => "api",
+            Self::Reply => "reply",
+            Self::Link => "link",
+            Self::Import => "import",
+            Self::Person => "person",
+        }
+    }
+}
+
+/// A text that cannot be a reference to evidence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "is no reference to evidence; expected the id of a document or a recording in 1 to {EVIDENCE_CHARS_MAX} printable characters, and no address"
+)]
+pub struct EvidenceError;
+
+/// What the lender keeps as evidence of a word, by the lender's own reference: a document, a recording. Never personal
+/// data.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EvidenceRef(String);
+
+impl EvidenceRef {
+    /// Takes a text as a reference, without the white space around it.
+    ///
+    /// # Errors
+    /// [`EvidenceError`] when it is empty or too long, or has a control character or the `@` of an address.
+    pub fn new(text: &str) -> Result<Self, EvidenceError> {
+        let text = text.trim();
+        let length = text.chars().count();
+        if !(1..=EVIDENCE_CHARS_MAX).contains(&length) || text.chars().any(|c| c.is_control() || c == '@') {
+            return Err(EvidenceError);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The reference as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for EvidenceRef {
+    type Error = EvidenceError;
+    fn try_from(text: String) -> Result<Self, EvidenceError> {
+        Self::new(&text)
+    }
+}
+
+impl From<EvidenceRef> for String {
+    fn from(evidence: EvidenceRef) -> Self {
+        evidence.0
+    }
+}
+
+/// The purposes that a word is about: all of them, or at least one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "BTreeSet<Purpose>", into = "BTreeSet<Purpose>")]
+pub struct PurposeScope(Option<BTreeSet<Purpose>>);
+
+impl PurposeScope {
+    /// Every purpose.
+    pub const ALL: Self = Self(None);
+
+    /// Only these purposes; `None` where there are none, because such a word would say nothing.
+    #[must_use]
+    pub fn only(purposes: impl IntoIterator<Item = Purpose>) -> Option<Self> {
+        let purposes: BTreeSet<Purpose> = purposes.into_iter().collect();
+        (!purposes.is_empty()).then_some(Self(Some(purposes)))
+    }
+
+    /// Whether the word is about every purpose.
+    #[must_use]
+    pub const fn is_all(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether the word is about a purpose.
+    #[must_use]
+    pub fn covers(&self, purpose: Purpose) -> bool {
+        self.0.as_ref().is_none_or(|only| only.contains(&purpose))
+    }
+}
+
+impl TryFrom<BTreeSet<Purpose>> for PurposeScope {
+    type Error = &'static str;
+    fn try_from(purposes: BTreeSet<Purpose>) -> Result<Self, Self::Error> {
+        Self::only(purposes).ok_or("the list of purposes is empty; expected at least one, or no list")
+    }
+}
+
+impl From<PurposeScope> for BTreeSet<Purpose> {
+    fn from(scope: PurposeScope) -> Self {
+        scope.0.unwrap_or_else(|| Purpose::ALL.iter().copied().collect())
+    }
+}
+
+/// What the customer said about being contacted on one channel. The latest word counts
+/// ([`crate::customer::Customer::reachable`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredConsent")]
 pub struct Consent {
     /// The channel.
     pub channel: Channel,
-    /// `true` for an authorisation, `false` for an opt-out.
+    /// What the word is about.
+    #[serde(skip_serializing_if = "PurposeScope::is_all")]
+    pub purposes: PurposeScope,
+    /// `true` for an authorisation, `false` for a withdrawal.
     pub granted: bool,
-    /// The day of the word.
+    /// The day of the word, as the customer's calendar has it.
     pub on: NaiveDate,
-    /// Where the word is kept: a contract, a form, a reply.
-    pub source: String,
+    /// The instant of the word, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<DateTime<Utc>>,
+    /// Where the word came from.
+    pub source: ConsentSource,
+    /// What the lender keeps of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceRef>,
+}
+
+impl Consent {
+    /// A word about every purpose, of a day, from the contract and without more evidence.
+    #[must_use]
+    pub const fn of_contract(channel: Channel, granted: bool, on: NaiveDate) -> Self {
+        let (purposes, source) = (PurposeScope::ALL, ConsentSource::Contract);
+        Self { channel, purposes, granted, on, at: None, source, evidence: None }
+    }
+
+    /// Whether the word is about a channel and a purpose.
+    #[must_use]
+    pub fn covers(&self, channel: Channel, purpose: Purpose) -> bool {
+        self.channel == channel && self.purposes.covers(purpose)
+    }
+
+    /// Whether the word was surely said after another one. Where an instant is not known, the days decide.
+    #[must_use]
+    pub fn is_after(&self, other: &Self) -> bool {
+        match (self.at, other.at) {
+            (Some(own), Some(others)) => own > others,
+            (Some(_), None) | (None, _) => self.on > other.on,
+        }
+    }
+}
+
+/// The source and the evidence that a lender's own words name: one of the known sources, or a text that says where the
+/// word is kept.
+#[must_use]
+pub fn source_named(text: &str) -> (ConsentSource, Option<EvidenceRef>) {
+    match ConsentSource::ALL.iter().find(|source| source.as_str() == text) {
+        Some(source) => (*source, None),
+        None => (ConsentSource::Import, EvidenceRef::new(text).ok()),
+    }
+}
+
+/// A consent as it may be stored: before there were sources, any text stood in their place.
+#[derive(Deserialize)]
+struct StoredConsent {
+    channel: Channel,
+    #[serde(default)]
+    purposes: PurposeScope,
+    granted: bool,
+    on: NaiveDate,
+    #[serde(default)]
+    at: Option<DateTime<Utc>>,
+    source: String,
+    #[serde(default)]
+    evidence: Option<EvidenceRef>,
+}
+
+impl From<StoredConsent> for Consent {
+    fn from(stored: StoredConsent) -> Self {
+        let StoredConsent { channel, purposes, granted, on, at, source, evidence } = stored;
+        let (source, kept) = source_named(&source);
+        Self { channel, purposes, granted, on, at, source, evidence: evidence.or(kept) }
+    }
 }
 
 /// A contact that was made with a customer and may count against the caps.
@@ -101,5 +303,23 @@ mod tests {
         let printed = format!("{point:?} {} {:?}", point.address, PersonName::new("Ana"));
         assert!(!printed.contains("ana@") && !printed.contains("Ana"), "{printed}");
         assert_eq!(point.address.reveal(), "ana@example.com");
+    }
+
+    #[test]
+    fn a_consent_reads_as_it_was_stored_before_and_after_there_were_sources() {
+        let old = r#"{"channel":"sms","granted":true,"on":"2026-01-05","source":"contract"}"#;
+        let read: Consent = serde_json::from_str(old).unwrap();
+        let on = NaiveDate::from_ymd_opt(2026, 1, 5).unwrap();
+        assert_eq!(read, Consent::of_contract(Channel::Sms, true, on));
+        assert_eq!(serde_json::to_string(&read).unwrap(), old);
+        let text: Consent = serde_json::from_str(&old.replace("contract", "a form of the branch")).unwrap();
+        assert_eq!(text.source, ConsentSource::Import);
+        assert_eq!(text.evidence.unwrap().as_str(), "a form of the branch");
+        let scoped = r#"{"channel":"sms","purposes":["overdue"],"granted":false,"on":"2026-01-05","at":"2026-01-05T10:00:00Z","source":"api","evidence":"rec-9"}"#;
+        let read: Consent = serde_json::from_str(scoped).unwrap();
+        assert!(read.covers(Channel::Sms, Purpose::Overdue) && !read.covers(Channel::Sms, Purpose::PreDue));
+        assert_eq!(serde_json::to_string(&read).unwrap(), scoped);
+        assert!(serde_json::from_str::<Consent>(&scoped.replace("[\"overdue\"]", "[]")).is_err());
+        assert!(serde_json::from_str::<Consent>(&scoped.replace("rec-9", "ana@example.com")).is_err());
     }
 }

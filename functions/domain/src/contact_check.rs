@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::calendar::Day;
 use crate::caps::{CapMoment, Lift};
 use crate::channel::{Channel, Purpose};
+use crate::choice::{AgreedHours, DayName};
 use crate::contact::Contact;
 use crate::jurisdiction::{
     Adjustment, Basis, Confidence, Grounds, Interval, Jurisdiction, Rule, RuleCap, Window,
@@ -99,6 +100,9 @@ pub struct ContactQuery<'a> {
     /// The contacts made with the customer that may count against the caps, in any order. Receipts and answers to the
     /// customer's own request are not among them. Only those strictly before `at` count.
     pub prior: &'a [Contact],
+    /// The other hours that the customer asked for. They widen the window where the profile takes such a request, and
+    /// never the caps.
+    pub agreed_hours: Option<&'a AgreedHours>,
 }
 
 /// Why a contact is allowed: the rule that speaks for it.
@@ -219,7 +223,8 @@ impl Jurisdiction {
         }
         let local = at.with_timezone(&query.time_zone).naive_local();
         let on = local.date();
-        if let Some((code, resume)) = self.closed(window, local) {
+        let asked = self.other_hours(query.agreed_hours, query.purpose).map(|hours| (hours, query.channel));
+        if let Some((code, resume)) = self.closed(window, local, asked) {
             // A day that the table does not hold is nobody's rule.
             let known = code != ReasonCode::NoCalendar;
             let by = rule.window_by.filter(|_| known);
@@ -247,21 +252,28 @@ impl Jurisdiction {
         })
     }
 
-    /// What the tenant itself closes at a local moment at which the profile is open.
+    /// What the tenant itself closes at a local moment at which the profile is open, also where a customer asked for other
+    /// hours: a lender need not write whenever it may.
     fn closed_by_tenant<'a>(&self, rule: &Rule, local: NaiveDateTime) -> Option<Obstacle<'a>> {
         let on = local.date();
         if let Some(by) = self.closed_by(on) {
-            let resume = Resume::AtLocal(next_edge(on, 0, &[]));
+            let resume = Resume::AtLocal(next_edge(on, 0, std::iter::empty()));
             return Some(Obstacle::own(ReasonCode::ClosedDay, Some(by), resume));
         }
         rule.narrowed.iter().find_map(|(hours, by)| {
-            let (code, resume) = self.closed(hours, local)?;
+            let (code, resume) = self.closed(hours, local, None)?;
             Some(Obstacle::own(code, Some(*by), resume))
         })
     }
 
-    /// Why the window is closed at a local moment, and when to look again; `None` where it is open.
-    fn closed(&self, window: &Window, local: NaiveDateTime) -> Option<(ReasonCode, Resume)> {
+    /// Why the window is closed at a local moment, and when to look again; `None` where it is open, by itself or in the
+    /// other hours that a customer asked for on a channel.
+    fn closed(
+        &self,
+        window: &Window,
+        local: NaiveDateTime,
+        asked: Option<(&AgreedHours, Channel)>,
+    ) -> Option<(ReasonCode, Resume)> {
         let on = local.date();
         let (is_holiday, today) = match self.day(on) {
             Day::Working => (false, window.weekday(on)),
@@ -269,15 +281,23 @@ impl Jurisdiction {
             Day::OutsideTable => return Some((ReasonCode::NoCalendar, self.first_table_day_after(on))),
         };
         let second = local.num_seconds_from_midnight();
-        if today.iter().any(|i| i.from_second <= second && second < i.to_second) {
+        let open = |i: &Interval| i.from_second <= second && second < i.to_second;
+        if today.iter().any(open) {
+            return None;
+        }
+        let day = DayName::of(on, is_holiday);
+        let other: Vec<Interval> =
+            asked.into_iter().flat_map(|(hours, channel)| hours.on(day, channel)).collect();
+        if other.iter().any(open) {
             return None;
         }
         let code = match today {
+            _ if !other.is_empty() => ReasonCode::OutsideHours,
             [] if on.weekday() == Weekday::Sun && window.weekday(on).is_empty() => ReasonCode::Sunday,
             [] if is_holiday => ReasonCode::Holiday,
             _ => ReasonCode::OutsideHours,
         };
-        Some((code, Resume::AtLocal(next_edge(on, second, today))))
+        Some((code, Resume::AtLocal(next_edge(on, second, today.iter().chain(&other)))))
     }
 
     fn first_table_day_after(&self, on: NaiveDate) -> Resume {
@@ -289,8 +309,8 @@ impl Jurisdiction {
 }
 
 /// The start of the next interval of the day, or of the next day.
-fn next_edge(on: NaiveDate, second: u32, today: &[Interval]) -> NaiveDateTime {
-    let from = today.iter().map(|i| i.from_second).find(|from| *from > second);
+fn next_edge<'a>(on: NaiveDate, second: u32, today: impl Iterator<Item = &'a Interval>) -> NaiveDateTime {
+    let from = today.map(|i| i.from_second).filter(|from| *from > second).min();
     let seconds = from.map_or(TimeDelta::days(1), |from| TimeDelta::seconds(from.into()));
     on.and_time(NaiveTime::MIN) + seconds
 }

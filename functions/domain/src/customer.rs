@@ -1,12 +1,13 @@
 //! Customers: who owes, how they may be reached, and in which words.
 //!
-//! Invariant: whether a channel may be used follows from the facts alone ([`Customer::reachable`]): the latest
-//! word on consent, and a contact point that is there.
+//! Invariant: whether a channel may be used for a purpose follows from the facts alone ([`Customer::reachable`]): the
+//! latest word on consent, and a contact point that is there.
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use crate::channel::Channel;
+use crate::channel::{Channel, Purpose};
+use crate::choice::AgreedHours;
 use crate::contact::{Consent, ContactPoint, PersonName};
 use crate::ids::{CustomerId, SegmentId};
 use crate::jurisdiction::Requirement;
@@ -34,6 +35,41 @@ impl CustomerKind {
     }
 }
 
+/// What a person has to do with the debt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Owes it.
+    #[default]
+    Debtor,
+    /// Owes it beside the debtor: a customer of its own.
+    Codebtor,
+    /// Answers for it: a customer of its own.
+    Guarantor,
+    /// Was named as somebody who knows the debtor, and owes nothing.
+    Reference,
+}
+
+impl Role {
+    /// Every value, in the order of declaration.
+    pub const ALL: &'static [Self] = &[Self::Debtor, Self::Codebtor, Self::Guarantor, Self::Reference];
+
+    /// The stable wire name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debtor => "debtor",
+            Self::Codebtor => "codebtor",
+            Self::Guarantor => "guarantor",
+            Self::Reference => "reference",
+        }
+    }
+
+    fn is_debtor(&self) -> bool {
+        *self == Self::Debtor
+    }
+}
+
 /// Who owes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Customer {
@@ -44,6 +80,9 @@ pub struct Customer {
     /// Person or company; absent where the lender's file does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<CustomerKind>,
+    /// What the customer has to do with the debt.
+    #[serde(default, skip_serializing_if = "Role::is_debtor")]
+    pub role: Role,
     /// The country whose contact rules protect the customer; the tenant's own where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<Country>,
@@ -65,6 +104,9 @@ pub struct Customer {
     /// What the customer said about being contacted.
     #[serde(default)]
     pub consents: Vec<Consent>,
+    /// The other hours that the customer asked for, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed_hours: Option<AgreedHours>,
     /// A stop for everything the customer owes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
@@ -86,29 +128,33 @@ pub enum Reach<'a> {
 }
 
 impl Customer {
-    /// Whether `channel` may and can be used, suppressions aside: those are kept by address, outside the profile.
+    /// Whether `channel` may and can be used for `purpose`, suppressions aside: those are kept by address, outside the
+    /// profile.
+    ///
+    /// The latest word about the channel and the purpose counts; of two words of one time the withdrawal does, so that
+    /// no order of files or events can undo it. A channel that the customer never authorised is not used.
     #[must_use]
-    pub fn reachable(&self, channel: Channel) -> Reach<'_> {
-        // The latest word counts; of two words of one day the opt-out does, so that file order cannot undo it.
-        let word = self.consents.iter().filter(|c| c.channel == channel).max_by_key(|c| (c.on, !c.granted));
-        match word {
-            None => Reach::NoConsent,
-            Some(consent) if !consent.granted => Reach::OptedOut,
-            Some(_) => match self.contact_points.iter().find(|p| p.channel == channel) {
-                Some(point) => Reach::At(point),
-                None => Reach::NoContactPoint,
-            },
+    pub fn reachable(&self, channel: Channel, purpose: Purpose) -> Reach<'_> {
+        let said = |granted: bool| {
+            self.consents.iter().filter(move |c| c.granted == granted && c.covers(channel, purpose))
+        };
+        if !said(true).any(|grant| said(false).all(|withdrawal| grant.is_after(withdrawal))) {
+            return if said(false).next().is_some() { Reach::OptedOut } else { Reach::NoConsent };
+        }
+        match self.contact_points.iter().find(|p| p.channel == channel) {
+            Some(point) => Reach::At(point),
+            None => Reach::NoContactPoint,
         }
     }
 }
 
 impl Customer {
-    /// Whether the facts show that a gate of the jurisdiction is passed on `channel`. What they cannot answer is not:
+    /// Whether the facts show that a gate of the jurisdiction is passed on `channel` for `purpose`. What they cannot answer is not:
     /// nothing says yet who made contact first, or who stands in a registry.
     #[must_use]
-    pub fn passes(&self, gate: Requirement, channel: Channel) -> bool {
+    pub fn passes(&self, gate: Requirement, channel: Channel, purpose: Purpose) -> bool {
         match gate {
-            Requirement::OptIn => match self.reachable(channel) {
+            Requirement::OptIn => match self.reachable(channel, purpose) {
                 Reach::At(_) | Reach::NoContactPoint | Reach::Suppressed => true,
                 Reach::NoConsent | Reach::OptedOut => false,
             },
@@ -122,11 +168,20 @@ mod tests {
     use chrono::NaiveDate;
 
     use super::*;
-    use crate::contact::Address;
+    use crate::contact::{Address, ConsentSource, PurposeScope};
 
     fn consent(day: u32, granted: bool) -> Consent {
-        let on = NaiveDate::from_ymd_opt(2026, 1, day).unwrap();
-        Consent { channel: Channel::Sms, granted, on, source: "contract".into() }
+        Consent::of_contract(Channel::Sms, granted, NaiveDate::from_ymd_opt(2026, 1, day).unwrap())
+    }
+
+    /// A word at an hour of 5 January.
+    fn at_hour(hour: u32, granted: bool) -> Consent {
+        let at = NaiveDate::from_ymd_opt(2026, 1, 5).unwrap().and_hms_opt(hour, 0, 0).unwrap().and_utc();
+        Consent { at: Some(at), source: ConsentSource::Api, ..consent(5, granted) }
+    }
+
+    fn about(purpose: Purpose, word: Consent) -> Consent {
+        Consent { purposes: PurposeScope::only([purpose]).unwrap(), ..word }
     }
 
     fn customer(consents: Vec<Consent>) -> Customer {
@@ -134,6 +189,7 @@ mod tests {
             id: CustomerId::new("c").unwrap(),
             name: PersonName::new("Ana"),
             kind: None,
+            role: Role::Debtor,
             country: None,
             time_zone: None,
             language: None,
@@ -145,19 +201,53 @@ mod tests {
                 test: true,
             }],
             consents,
+            agreed_hours: None,
             hold: None,
         }
     }
 
+    fn reach(consents: Vec<Consent>, purpose: Purpose) -> &'static str {
+        match customer(consents).reachable(Channel::Sms, purpose) {
+            Reach::At(_) => "yes",
+            Reach::NoConsent => "never",
+            Reach::OptedOut => "withdrawn",
+            Reach::NoContactPoint | Reach::Suppressed => "no point",
+        }
+    }
+
     #[test]
-    fn the_latest_word_counts_and_an_opt_out_wins_its_day() {
-        assert_eq!(customer(vec![]).reachable(Channel::Sms), Reach::NoConsent);
-        assert!(matches!(customer(vec![consent(1, true)]).reachable(Channel::Sms), Reach::At(_)));
-        let withdrawn = customer(vec![consent(2, false), consent(1, true)]);
-        assert_eq!(withdrawn.reachable(Channel::Sms), Reach::OptedOut);
-        let same_day = customer(vec![consent(2, false), consent(2, true)]);
-        assert_eq!(same_day.reachable(Channel::Sms), Reach::OptedOut);
-        let again = customer(vec![consent(2, false), consent(3, true)]);
-        assert!(matches!(again.reachable(Channel::Sms), Reach::At(_)));
+    fn the_latest_word_counts_and_a_withdrawal_wins_its_day() {
+        let overdue = |consents| reach(consents, Purpose::Overdue);
+        assert_eq!(overdue(vec![]), "never");
+        assert_eq!(overdue(vec![consent(1, true)]), "yes");
+        assert_eq!(overdue(vec![consent(2, false), consent(1, true)]), "withdrawn");
+        assert_eq!(overdue(vec![consent(2, false), consent(2, true)]), "withdrawn");
+        assert_eq!(overdue(vec![consent(2, false), consent(3, true)]), "yes");
+    }
+
+    #[test]
+    fn instants_order_the_words_of_a_day_and_a_day_alone_proves_nothing_within_it() {
+        let overdue = |consents| reach(consents, Purpose::Overdue);
+        assert_eq!(overdue(vec![at_hour(9, false), at_hour(10, true)]), "yes");
+        assert_eq!(overdue(vec![at_hour(10, true), at_hour(10, false)]), "withdrawn");
+        assert_eq!(overdue(vec![at_hour(11, false), at_hour(10, true)]), "withdrawn");
+        assert_eq!(overdue(vec![at_hour(9, false), consent(5, true)]), "withdrawn");
+        assert_eq!(overdue(vec![at_hour(9, false), consent(6, true)]), "yes");
+        assert_eq!(overdue(vec![consent(5, false), at_hour(23, true)]), "withdrawn");
+    }
+
+    #[test]
+    fn a_word_is_only_about_its_purposes_and_a_full_withdrawal_beats_earlier_ones_of_any() {
+        let scoped = vec![consent(1, true), about(Purpose::Overdue, consent(2, false))];
+        assert_eq!(reach(scoped.clone(), Purpose::Overdue), "withdrawn");
+        assert_eq!(reach(scoped, Purpose::PreDue), "yes");
+        let only_before = vec![about(Purpose::PreDue, consent(1, true))];
+        assert_eq!(reach(only_before.clone(), Purpose::PreDue), "yes");
+        assert_eq!(reach(only_before.clone(), Purpose::Overdue), "never");
+        let withdrawn = [only_before, vec![consent(2, false)]].concat();
+        assert_eq!(reach(withdrawn.clone(), Purpose::PreDue), "withdrawn");
+        let again = [withdrawn, vec![about(Purpose::PreDue, consent(3, true))]].concat();
+        assert_eq!(reach(again.clone(), Purpose::PreDue), "yes");
+        assert_eq!(reach(again, Purpose::Overdue), "withdrawn");
     }
 }

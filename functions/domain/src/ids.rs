@@ -102,6 +102,10 @@ id! {
     CustomerId
 }
 id! {
+    /// A customer's choice, by the id of the event that brought it.
+    ChoiceId
+}
+id! {
     /// The customer's credit product, by the lender's own reference.
     AccountId
 }

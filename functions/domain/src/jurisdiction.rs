@@ -35,7 +35,7 @@ use crate::locale::Country;
 pub use adjust::{ADJUSTMENTS_MAX, Adjustment, RECORD_CHARS_MAX};
 pub(crate) use adjust_error::article;
 pub use adjust_error::{AdjustError, AdjustProblem};
-pub use duties::{Consents, Content, CreditBureau, DncRegistry, Duties, Records};
+pub use duties::{Consents, Content, CreditBureau, DncRegistry, Duties, OffHours, Records, ThirdParties};
 pub use error::{BuiltInError, Place, Problem, ProfileError};
 pub use grounds::{Basis, Confidence, Grounds};
 pub use of_tenant::TenantJurisdictions;

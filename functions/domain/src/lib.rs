@@ -7,6 +7,7 @@
 pub mod calendar;
 pub mod caps;
 pub mod channel;
+pub mod choice;
 pub mod contact;
 pub mod contact_check;
 pub mod content_check;

@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use crate::channel::{Channel, Purpose};
 use crate::contact::Contact;
 use crate::contact_check::{ContactAnswer, ContactQuery, Refusal};
-use crate::customer::{Customer, Reach};
+use crate::customer::{Customer, Reach, Role};
 use crate::fence::Fence;
 use crate::ids::TenantId;
 use crate::jurisdiction::Jurisdiction;
@@ -120,7 +120,15 @@ fn look_at<'a>(rules: &Rules<'a>, facts: &Facts<'a>, obligation: &'a Obligation,
         reached: facts.fence.reached(&obligation.id, obligation.due_on),
         debtor: Some((facts.customer, obligation.outstanding().amount_minor)),
     };
-    match stage_due(rules.policy, &rung, on) {
+    let due = stage_due(rules.policy, &rung, on);
+    if let Some(reason) = third_party(rules, facts) {
+        let stage = match due {
+            StageDue::Quiet(stage, _) => stage,
+            StageDue::Due { stage, .. } => Some(stage),
+        };
+        return quiet(stage, reason);
+    }
+    match due {
         StageDue::Quiet(stage, reason) => quiet(stage, reason),
         StageDue::Due { stage, superseded, dpd } => {
             match facts.customer.hold.as_ref().filter(|h| h.covers(on)) {
@@ -132,6 +140,17 @@ fn look_at<'a>(rules: &Rules<'a>, facts: &Facts<'a>, obligation: &'a Obligation,
             }
         }
     }
+}
+
+/// Why this person is not told of the debt at all. Who owes nothing and answers for nothing never is, whether or not the
+/// place has a rule for it.
+fn third_party(rules: &Rules<'_>, facts: &Facts<'_>) -> Option<Reason> {
+    let role = facts.customer.role;
+    let content = &rules.jurisdiction.duties().content;
+    let allowed = content.third_parties.is_none_or(|rule| rule.allows(role)) && role != Role::Reference;
+    let rule = content.third_parties.and(content.third_parties_cite.clone());
+    let detail = rule.unwrap_or_else(|| "no article".to_owned());
+    (!allowed).then(|| Reason::new(ReasonCode::ThirdParty, detail))
 }
 
 /// Why a channel cannot serve a group of obligations now, and from when on it can.
@@ -164,6 +183,7 @@ impl<'a> Desk<'a> {
         while let Some(lead) = open.first() {
             match self.way_for(lead, contacts.as_deref()) {
                 Way::Now(channel) => {
+                    self.keep_authorised(&mut open, channel, verdicts);
                     self.split_full(&mut open, verdicts);
                     plan.now = Some(self.touch(&open, channel, self.now));
                     for candidate in &open {
@@ -212,6 +232,23 @@ impl<'a> Desk<'a> {
         self.facts.fence.contacts.iter().copied().chain(more).collect()
     }
 
+    /// Keeps what the customer authorised on the channel: of one message, a part may be about a purpose that was not.
+    fn keep_authorised(
+        &self,
+        open: &mut Vec<Candidate<'a>>,
+        channel: Channel,
+        verdicts: &mut [Option<Verdict>],
+    ) {
+        open.retain(|candidate| {
+            let refused = self.refused(channel, Purpose::of_dpd(candidate.dpd));
+            if let Some(code) = refused {
+                let reasons = vec![Reason::new(code, channel.as_str())];
+                verdicts[candidate.index] = Some(verdict(candidate, Decision::Skip, reasons));
+            }
+            refused.is_none()
+        });
+    }
+
     /// Keeps what one message can carry; the rest is explained and comes up again tomorrow.
     fn split_full(&self, open: &mut Vec<Candidate<'a>>, verdicts: &mut [Option<Verdict>]) {
         for candidate in open.split_off(open.len().min(ITEMS_PER_TOUCH_MAX)) {
@@ -239,6 +276,7 @@ impl<'a> Desk<'a> {
             }
             serves
         });
+        self.keep_authorised(&mut open, channel, verdicts);
         self.split_full(&mut open, verdicts);
         for candidate in &open {
             verdicts[candidate.index] = Some(verdict(candidate, Decision::Defer, vec![reason.clone()]));
@@ -253,11 +291,11 @@ impl<'a> Desk<'a> {
         let contacts = contacts.unwrap_or(&self.facts.fence.contacts);
         let mut reasons = Vec::new();
         for channel in self.rules.policy.channels_for(lead.stage, self.facts.customer) {
-            if let Some(reason) = self.unreachable(lead.stage, channel) {
+            let purpose = Purpose::of_dpd(lead.dpd);
+            if let Some(reason) = self.unreachable(lead.stage, channel, purpose) {
                 reasons.push(reason);
                 continue;
             }
-            let purpose = Purpose::of_dpd(lead.dpd);
             if let Some(reason) = self.gated(channel, purpose) {
                 reasons.push(reason);
                 continue;
@@ -277,32 +315,42 @@ impl<'a> Desk<'a> {
     }
 
     /// Why a channel cannot be used for this customer at all.
-    fn unreachable(&self, stage: &Stage, channel: Channel) -> Option<Reason> {
-        let code = match self.facts.customer.reachable(channel) {
-            Reach::NoConsent => ReasonCode::NoConsent,
-            Reach::OptedOut => ReasonCode::OptedOut,
-            Reach::NoContactPoint => ReasonCode::NoContactPoint,
-            Reach::Suppressed => ReasonCode::Suppressed,
-            Reach::At(_) if self.facts.suppressed.contains(&channel) => ReasonCode::Suppressed,
-            Reach::At(_) if !self.rules.policy.templates.has(&stage.template, channel) => {
-                ReasonCode::NoTemplate
+    fn unreachable(&self, stage: &Stage, channel: Channel, purpose: Purpose) -> Option<Reason> {
+        let has_text = || self.rules.policy.templates.has(&stage.template, channel);
+        let code = self.refused(channel, purpose).or_else(|| {
+            if self.facts.suppressed.contains(&channel) {
+                Some(ReasonCode::Suppressed)
+            } else {
+                (!has_text()).then_some(ReasonCode::NoTemplate)
             }
-            Reach::At(_) => return None,
-        };
-        Some(Reason::new(code, channel.as_str()))
+        });
+        code.map(|code| Reason::new(code, channel.as_str()))
+    }
+
+    /// Why the customer's own facts do not let a channel serve a purpose.
+    fn refused(&self, channel: Channel, purpose: Purpose) -> Option<ReasonCode> {
+        match self.facts.customer.reachable(channel, purpose) {
+            Reach::NoConsent => Some(ReasonCode::NoConsent),
+            Reach::OptedOut => Some(ReasonCode::OptedOut),
+            Reach::NoContactPoint => Some(ReasonCode::NoContactPoint),
+            Reach::Suppressed => Some(ReasonCode::Suppressed),
+            Reach::At(_) => None,
+        }
     }
 
     /// The first condition of the jurisdiction that the facts do not show to be met.
     fn gated(&self, channel: Channel, purpose: Purpose) -> Option<Reason> {
         let customer = self.facts.customer;
         let gates = self.rules.jurisdiction.requires(purpose, channel);
-        let closed = gates.iter().find(|gate| !customer.passes(**gate, channel))?;
+        let closed = gates.iter().find(|gate| !customer.passes(**gate, channel, purpose))?;
         Some(Reason::new(ReasonCode::Gate, closed.as_str()))
     }
 
     /// Why a contact may not be made now, and from when on it may.
     fn blocked(&self, channel: Channel, purpose: Purpose, contacts: &[Contact]) -> Option<Blocked> {
-        let query = |at| ContactQuery { purpose, channel, at, time_zone: self.zone, prior: contacts };
+        let agreed_hours = self.facts.customer.agreed_hours.as_ref();
+        let query =
+            |at| ContactQuery { purpose, channel, at, time_zone: self.zone, prior: contacts, agreed_hours };
         let tomorrow = self.after_todays_message(contacts);
         let mut reason = match (self.rules.jurisdiction.check(&query(self.now)), tomorrow) {
             (ContactAnswer::Refused(refusal), _) => {

@@ -123,6 +123,7 @@ fn check_plan(world: &World, plan: &Plan, now: DateTime<Utc>) -> Result<(), Test
             at: touch.send_at,
             time_zone: zone,
             prior: &world.fence.contacts,
+            agreed_hours: world.customer.agreed_hours.as_ref(),
         };
         let lawful = matches!(world.jurisdiction.check(&query), ContactAnswer::Allowed(_));
         prop_assert!(lawful, "{:?} at {} is not lawful", touch.channel, touch.send_at);

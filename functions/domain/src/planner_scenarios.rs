@@ -1,8 +1,8 @@
 //! Planner scenarios: small scripts that tell a story, and snapshots of what the planner says to it.
 //!
 //! A script line is one of `jurisdiction ID`, `customer ID reach=… [prefers=…] [kind=…]`, `owes ID due=DATE [amount=N]`,
-//! `pay ID N`, `dispute ID from=DATE [until=DATE]`, `opt-out CHANNEL on=DATE`, `consent CHANNEL on=DATE`,
-//! `prefers CHANNEL`, `suppress CHANNEL`, and `at DATE TIME`, which plans at that local moment and carries the touch out.
+//! `pay ID N`, `dispute ID from=DATE [until=DATE]`, `opt-out CHANNEL on=DATE [for=PURPOSE]`, `consent CHANNEL on=DATE [for=PURPOSE]`,
+//! `role ROLE`, `asks DAYS FROM TO CHANNELS`, `prefers CHANNEL`, `suppress CHANNEL`, and `at DATE TIME`, which plans at that local moment and carries the touch out.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,8 +10,9 @@ use std::fmt::Write as _;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
 
 use crate::channel::Channel;
-use crate::contact::{Address, Consent, Contact, ContactPoint, PersonName};
-use crate::customer::{Customer, CustomerKind};
+use crate::choice::AgreedHours;
+use crate::contact::{Address, Consent, Contact, ContactPoint, PersonName, PurposeScope};
+use crate::customer::{Customer, CustomerKind, Role};
 use crate::fence::{Fence, Reached};
 use crate::ids::{CustomerId, ObligationId, TenantId};
 use crate::jurisdiction::Jurisdiction;
@@ -43,6 +44,7 @@ impl World {
                 id: CustomerId::new("c").unwrap(),
                 name: PersonName::new("Ana"),
                 kind: None,
+                role: Role::Debtor,
                 country: None,
                 time_zone: None,
                 language: None,
@@ -50,6 +52,7 @@ impl World {
                 preferred_channel: None,
                 contact_points: vec![],
                 consents: vec![],
+                agreed_hours: None,
                 hold: None,
             },
             obligations: vec![],
@@ -65,7 +68,7 @@ impl World {
     }
 
     pub(crate) fn word(&mut self, channel: Channel, granted: bool, on: NaiveDate) {
-        self.customer.consents.push(Consent { channel, granted, on, source: "contract".to_owned() });
+        self.customer.consents.push(Consent::of_contract(channel, granted, on));
     }
 
     pub(crate) fn owes(&mut self, id: &str, due_on: NaiveDate, amount_minor: i64) {
@@ -149,8 +152,16 @@ fn play(script: &str) -> String {
                     until_on,
                 });
             }
-            "opt-out" => world.word(words[1].parse().unwrap(), false, day(value(&words, "on").unwrap())),
-            "consent" => world.word(words[1].parse().unwrap(), true, day(value(&words, "on").unwrap())),
+            said @ ("opt-out" | "consent") => {
+                world.word(words[1].parse().unwrap(), said == "consent", day(value(&words, "on").unwrap()));
+                if let (Some(purpose), Some(word)) =
+                    (value(&words, "for"), world.customer.consents.last_mut())
+                {
+                    word.purposes = PurposeScope::only([purpose.parse().unwrap()]).unwrap();
+                }
+            }
+            "role" => world.customer.role = *Role::ALL.iter().find(|r| r.as_str() == words[1]).unwrap(),
+            "asks" => world.customer.agreed_hours = Some(asked(&words)),
             "prefers" => world.customer.preferred_channel = Some(words[1].parse().unwrap()),
             "suppress" => {
                 world.suppressed.insert(words[1].parse().unwrap());
@@ -160,6 +171,17 @@ fn play(script: &str) -> String {
         }
     }
     told
+}
+
+/// Other hours that a customer asked for in a document that is later than the contract.
+fn asked(words: &[&str]) -> AgreedHours {
+    let days: Vec<&str> = words[1].split(',').collect();
+    let channels: Vec<&str> = words[4].split(',').collect();
+    let request = serde_json::json!({
+        "channels": channels, "hours": [{"days": days, "from": words[2], "to": words[3]}],
+        "document": "doc-1", "document_on": "2026-02-02", "contract_on": "2026-01-01",
+    });
+    serde_json::from_value(request).expect("a script asks for hours that can be")
 }
 
 fn plan_at(world: &mut World, moment: &str) -> String {
@@ -210,3 +232,7 @@ scenario!(one_message);
 scenario!(holds_and_payments);
 scenario!(no_way_to_reach);
 scenario!(channel_week);
+scenario!(only_authorised_channels);
+scenario!(words_for_a_purpose);
+scenario!(references);
+scenario!(other_hours);

@@ -201,7 +201,14 @@ fn unreachable(
         return Some(UnreachableReason::NoHours { article: article(&rule.grounds), adjustments });
     }
     let at = first_instant(jurisdiction, from);
-    let query = ContactQuery { purpose, channel, at, time_zone: jurisdiction.time_zone(), prior: &[] };
+    let query = ContactQuery {
+        purpose,
+        channel,
+        at,
+        time_zone: jurisdiction.time_zone(),
+        prior: &[],
+        agreed_hours: None,
+    };
     let until_at = first_instant(jurisdiction, from.checked_add_days(Days::new(REACH_DAYS)).unwrap_or(from));
     if jurisdiction.next_allowed_at(&query).is_some_and(|next_at| next_at < until_at) {
         return None;

@@ -57,6 +57,8 @@ pub enum ReasonCode {
     ConditionNotMet,
     /// The stage speaks of a day that is over.
     StageExpired,
+    /// The person does not owe the debt and must not be told of it.
+    ThirdParty,
     /// The customer never authorised the channel.
     NoConsent,
     /// The customer withdrew the authorisation of the channel.
@@ -91,6 +93,7 @@ impl ReasonCode {
             Self::Held(reason) => reason.as_str(),
             Self::ConditionNotMet => "condition_not_met",
             Self::StageExpired => "stage_expired",
+            Self::ThirdParty => "third_party",
             Self::NoConsent => "no_consent",
             Self::OptedOut => "opted_out",
             Self::NoContactPoint => "no_contact_point",

@@ -19,7 +19,7 @@ const RECORD_TRIES_MAX: usize = 8;
 
 /// What became of a contact that was reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
+pub enum ContactRecorded {
     /// It counts from now on.
     Made,
     /// It was known.
@@ -41,24 +41,24 @@ impl Store {
         customer: &CustomerId,
         contact: Contact,
         now: DateTime<Utc>,
-    ) -> Result<Recorded, StoreError> {
+    ) -> Result<ContactRecorded, StoreError> {
         let contact = Contact { at: contact.at.trunc_subsecs(3), ..contact };
         let kept_from = now.date_naive().checked_sub_days(Days::new(CONTACT_DAYS_KEPT));
         if kept_from.is_none_or(|first| contact.at.date_naive() < first) {
-            return Ok(Recorded::TooOld);
+            return Ok(ContactRecorded::TooOld);
         }
         for _ in 0..RECORD_TRIES_MAX {
             let found = self.get("contact", key::fence(&scope.tenant, customer)).await?;
             let Some(fence) = found.as_ref().map(decode_fence).transpose()? else {
-                return Ok(Recorded::UnknownCustomer);
+                return Ok(ContactRecorded::UnknownCustomer);
             };
             if fence.erased_at.is_some() {
-                return Ok(Recorded::UnknownCustomer);
+                return Ok(ContactRecorded::UnknownCustomer);
             }
             let mut next = fence.clone();
             next.forget_old_contacts(now.date_naive());
             if !next.add_contact(contact) {
-                return Ok(Recorded::Already);
+                return Ok(ContactRecorded::Already);
             }
             if next.contacts.len() > CONTACTS_MAX {
                 let reason = format!("more than {CONTACTS_MAX} contacts of one customer");
@@ -66,7 +66,7 @@ impl Store {
             }
             next.version += 1;
             match self.write("contact", fence_write(scope, customer, fence.version, &next)).await {
-                Ok(()) => return Ok(Recorded::Made),
+                Ok(()) => return Ok(ContactRecorded::Made),
                 Err(failure) if failure.is_contention() => {}
                 Err(failure) => return Err(failed("contact", failure)),
             }

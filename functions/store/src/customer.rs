@@ -9,8 +9,8 @@ use domain::ids::{CustomerId, TenantId};
 use domain::obligation::Obligation;
 
 use crate::backend::{Expression, Query, Table};
-use crate::item::{StoredCustomer, StoredObligation, decode_fence};
-use crate::key::{FACTS_END, FENCE, OBLIGATION, PROFILE, customer_partition};
+use crate::item::{StoredCustomer, StoredObligation, decode_choice, decode_fence};
+use crate::key::{CHOICE, FACTS_END, FENCE, OBLIGATION, PROFILE, customer_partition};
 use crate::{Store, StoreError};
 
 /// The most pages of one customer's facts, of 1 MB each.
@@ -19,7 +19,7 @@ const FACTS_PAGES_MAX: usize = 8;
 /// Everything that a decision about a customer is made on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomerFacts {
-    /// Who.
+    /// Who, with the customer's own choices beside what the files say.
     pub customer: Customer,
     /// What the claim must name.
     pub fence: Fence,
@@ -53,7 +53,8 @@ impl Store {
             start: None,
         };
         let items = self.query_all("facts", query, FACTS_PAGES_MAX).await?;
-        let (mut profile, mut fence, mut obligations) = (None, Fence::default(), Vec::new());
+        let (mut profile, mut fence) = (None, Fence::default());
+        let (mut choices, mut obligations) = (Vec::new(), Vec::new());
         for item in &items {
             let Some(crate::backend::Value::S(sk)) = item.get("sk") else { continue };
             match sk.as_str() {
@@ -62,9 +63,13 @@ impl Store {
                 other if other.starts_with(OBLIGATION) => {
                     obligations.extend(StoredObligation::decode(item, customer)?.merged());
                 }
+                other if other.starts_with(CHOICE) => choices.push(decode_choice(item)?),
                 _ => {}
             }
         }
-        Ok(profile.map(|customer| CustomerFacts { customer, fence, obligations }))
+        Ok(profile.map(|mut customer: Customer| {
+            customer.take_choices(choices);
+            CustomerFacts { customer, fence, obligations }
+        }))
     }
 }

@@ -34,7 +34,7 @@ pub enum Erased {
 }
 
 impl Store {
-    /// Erases a customer: profile, obligations, payments and touches. What stays is the audit trail, a fence with its
+    /// Erases a customer: profile, choices, obligations, payments and touches. What stays is the audit trail, a fence with its
     /// head and the moment of the erasure, and suppressions, which hold no address. Imports about the customer are
     /// rejected from then on. Counted as `erase`.
     ///
@@ -52,12 +52,9 @@ impl Store {
         let mut items = 1;
         for _ in 0..ERASE_PAGES_MAX {
             let condition = Expression {
-                text: "#pk = :pk AND #sk > :fence",
-                names: &["pk", "sk"],
-                values: vec![
-                    (":pk", customer_partition(&scope.tenant, customer).into()),
-                    (":fence", FENCE.into()),
-                ],
+                text: "#pk = :pk",
+                names: &["pk"],
+                values: vec![(":pk", customer_partition(&scope.tenant, customer).into())],
             };
             let query = Query {
                 table: Table::Ops,
@@ -68,7 +65,8 @@ impl Store {
                 start: None,
             };
             let page = self.query("erase", query).await?;
-            for key in page.items.iter().filter_map(Key::of_item) {
+            // All but the mark itself, which every page that starts over begins with or passes.
+            for key in page.items.iter().filter_map(Key::of_item).filter(|key| key.sk != FENCE) {
                 self.write("erase", Write::Delete { key }).await.map_err(|f| failed("erase", f))?;
                 items += 1;
             }

@@ -3,13 +3,13 @@
 //! Invariant: an id is escaped before it goes into a key, so no id can forge another item's key, and every key
 //! can be read back into its ids.
 //!
-//! The items of one customer sort as `FENCE`, `OBL#…`, `PROFILE`, `TOUCH#…`, `ZPAY#…`. Facts are everything
+//! The items of one customer sort as `CHOICE#…`, `FENCE`, `OBL#…`, `PROFILE`, `TOUCH#…`, `ZPAY#…`. Facts are everything
 //! before `TOUCH#`. Payments are not among them: their sum is kept in the obligation, and a long history of
 //! payments must not make every decision dearer, so their prefix sorts after the touches.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use domain::channel::Channel;
-use domain::ids::{CustomerId, ObligationId, PaymentId, PolicyId, TenantId, TouchId};
+use domain::ids::{ChoiceId, CustomerId, ObligationId, PaymentId, PolicyId, TenantId, TouchId};
 use sha2::{Digest, Sha256};
 
 use crate::backend::{Item, Value};
@@ -20,6 +20,8 @@ pub(crate) const FACTS_END: &str = "TOUCH#";
 pub(crate) const TOUCH: &str = "TOUCH#";
 /// What every obligation's sort key begins with.
 pub(crate) const OBLIGATION: &str = "OBL#";
+/// What every choice's sort key begins with.
+pub(crate) const CHOICE: &str = "CHOICE#";
 /// The sort key of the customer's own item.
 pub(crate) const PROFILE: &str = "PROFILE";
 /// The sort key of the fence.
@@ -177,6 +179,10 @@ pub(crate) fn fence(of: &TenantId, customer: &CustomerId) -> Key {
     Key::new(customer_partition(of, customer), FENCE)
 }
 
+pub(crate) fn choice(of: &TenantId, customer: &CustomerId, id: &ChoiceId) -> Key {
+    Key::new(customer_partition(of, customer), format!("{CHOICE}{}", escape(id.as_str())))
+}
+
 pub(crate) fn obligation(of: &TenantId, customer: &CustomerId, id: &ObligationId) -> Key {
     Key::new(customer_partition(of, customer), format!("{OBLIGATION}{}", escape(id.as_str())))
 }
@@ -281,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_facts_of_a_customer_sort_before_its_touches_and_its_payments_after() {
-        for fact in [FENCE, "OBL#zzz", PROFILE] {
+        for fact in ["CHOICE#zzz", FENCE, "OBL#zzz", PROFILE] {
             assert!(fact < FACTS_END);
         }
         let (tenant, customer) = (TenantId::new("t").unwrap(), CustomerId::new("c").unwrap());

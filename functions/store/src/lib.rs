@@ -7,6 +7,7 @@
 mod audit;
 mod backend;
 mod capacity;
+mod choice;
 mod claim;
 mod contact;
 mod customer;
@@ -29,8 +30,9 @@ mod contract;
 pub use audit::{AuditEntry, BrokenChain, verify_chain};
 pub use backend::TableNames;
 pub use capacity::{CapacityMeter, Usage};
+pub use choice::{CHOICES_MAX, ChoiceError, Lifted, Recorded};
 pub use claim::{Claim, ClaimConflict, ClaimError};
-pub use contact::{CONTACTS_MAX, Recorded};
+pub use contact::{CONTACTS_MAX, ContactRecorded};
 pub use customer::CustomerFacts;
 pub use erasure::Erased;
 pub use error::{ErrorClass, StoreError};

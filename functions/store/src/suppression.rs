@@ -18,6 +18,9 @@ use crate::key::{self, Key};
 use crate::touch::clipped;
 use crate::{Store, StoreError, failed};
 
+/// When the customer took the suppression back; absent while it stands.
+pub(crate) const LIFTED: &str = "lf";
+
 /// The tenant's key for hashing addresses.
 #[derive(Clone)]
 pub struct SuppressionKey(Vec<u8>);
@@ -35,7 +38,7 @@ impl SuppressionKey {
         Self(secret.into())
     }
 
-    fn place(&self, tenant: &TenantId, channel: Channel, address: &Address) -> Key {
+    pub(crate) fn place(&self, tenant: &TenantId, channel: Channel, address: &Address) -> Key {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         // Case does not tell two mailboxes apart in practice, and a missed opt-out is worse than a spared reminder.
         mac.update(address.reveal().trim().to_lowercase().as_bytes());
@@ -97,8 +100,9 @@ impl Store {
         let mut keys: Vec<Key> = places.iter().map(|(key, _)| key.clone()).collect();
         keys.sort_unstable_by(|a, b| a.pk.cmp(&b.pk));
         keys.dedup();
+        let items = self.get_all("suppressed", keys).await?;
         let found: Vec<Key> =
-            self.get_all("suppressed", keys).await?.iter().filter_map(Key::of_item).collect();
+            items.iter().filter(|item| !item.contains_key(LIFTED)).filter_map(Key::of_item).collect();
         Ok(places
             .into_iter()
             .filter(|(key, _)| found.contains(key))

@@ -47,6 +47,7 @@ fn contact_check(bencher: Bencher<'_, '_>, contacts: i64) {
         at: moment(),
         time_zone: jurisdiction.time_zone(),
         prior: &prior,
+        agreed_hours: None,
     };
     bencher.bench(|| jurisdiction.check(divan::black_box(&query)));
 }

@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use self::cases::case;
 use super::ContactQuery;
 use crate::channel::{Channel, Purpose};
+use crate::choice::AgreedHours;
 use crate::contact::Contact;
 use crate::jurisdiction::{ContactRules, Jurisdiction};
 
@@ -47,6 +48,7 @@ struct Raw {
     week: &'static str,
     mode: &'static str,
     caps: Vec<RawCap>,
+    takes_requests: bool,
 }
 
 type List = Vec<(u32, u32)>;
@@ -77,6 +79,9 @@ struct Rules {
     mode: &'static str,
 }
 
+/// Hours that the customer asked for, as lists like those of a profile, and on which channels.
+type Asked = (Vec<List>, Vec<Channel>);
+
 #[derive(Debug, Clone)]
 struct Case {
     raw: Raw,
@@ -87,6 +92,8 @@ struct Case {
     at: DateTime<Utc>,
     channel: Channel,
     prior: Vec<Contact>,
+    /// The hours that the customer asked for, as lists like those of a profile, and on which channels.
+    asked: Option<Asked>,
 }
 
 const DAYS: [&str; 8] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday"];
@@ -223,6 +230,9 @@ impl Raw {
         for cap in &self.caps {
             writeln!(text, "[[rules.caps]]\ncode = \"{}\"\n{}", cap.code, cap.toml().join("\n")).unwrap();
         }
+        if self.takes_requests {
+            text += "[consent]\noff_hours = \"debtor_initiated_separate_later_instrument\"\n";
+        }
         text += "[[questions]]\nid = \"counted\"\nasks = \"?\"\nstrict = \"any\"\nbasis = \"policy\"\n\
                  answers = { any = { means = \"a\", counting = \"any\" }, direct = { means = \"d\", counting = \"direct\" } }\n";
         text
@@ -279,8 +289,21 @@ impl<'a> Walk<'a> {
         };
         let closed_day = || self.rules.closed.contains(&today).then_some("closed_day");
         let narrowed = || self.rules.layers.iter().find_map(|layer| shut(layer));
-        let by_hours = shut(&self.profile).or_else(closed_day).or_else(narrowed);
+        // Of the profile's hours, those that the customer asked for are open too; they make no Sunday an open day.
+        let asked = self.asked_on(if holiday { 7 } else { weekday });
+        let by_profile = match asked {
+            Some(list) if has(list, minute) => None,
+            Some(list) if !list.is_empty() => shut(&self.profile).map(|_| "outside_hours"),
+            Some(_) | None => shut(&self.profile),
+        };
+        let by_hours = by_profile.or_else(closed_day).or_else(narrowed);
         by_hours.or_else(|| self.capped(at, today)).unwrap_or("ok")
+    }
+
+    /// What the customer asked for on a day, where the profile takes such requests.
+    fn asked_on(&self, day: usize) -> Option<&List> {
+        let (days, channels) = self.case.asked.as_ref().filter(|_| self.case.raw.takes_requests)?;
+        channels.contains(&self.case.channel).then(|| &days[day])
     }
 
     fn capped(&self, at: DateTime<Utc>, today: NaiveDate) -> Option<&'static str> {
@@ -352,20 +375,50 @@ fn profile_of(case: &Case, own: &str) -> Result<Jurisdiction, TestCaseError> {
     Ok(adjusted)
 }
 
-fn query_of(case: &Case, at: DateTime<Utc>) -> ContactQuery<'_> {
+fn request_of(days: &[List], channels: &[Channel]) -> Option<AgreedHours> {
+    let clock = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let hours: Vec<_> = DAYS
+        .iter()
+        .zip(days)
+        .flat_map(|(name, day)| day.iter().map(move |(from, to)| (name, *from, *to)))
+        .map(|(name, from, to)| serde_json::json!({"days": [name], "from": clock(from), "to": clock(to)}))
+        .collect();
+    let request = serde_json::json!({
+        "channels": channels, "hours": hours,
+        "document": "d", "document_on": "2020-01-02", "contract_on": "2020-01-01",
+    });
+    // Only a request for no hours at all cannot be.
+    serde_json::from_value(request).ok()
+}
+
+/// The request of a case as the product reads it.
+fn agreed_hours(case: &Case) -> Result<Option<AgreedHours>, TestCaseError> {
+    let agreed = case.asked.as_ref().and_then(|(days, channels)| request_of(days, channels));
+    let empty = case.asked.as_ref().is_none_or(|(days, _)| days.iter().all(Vec::is_empty));
+    prop_assert_eq!(agreed.is_none(), empty);
+    Ok(agreed)
+}
+
+fn query_of<'a>(
+    case: &'a Case,
+    at: DateTime<Utc>,
+    agreed_hours: Option<&'a AgreedHours>,
+) -> ContactQuery<'a> {
     ContactQuery {
         purpose: Purpose::Overdue,
         channel: case.channel,
         at,
         time_zone: case.zone,
         prior: &case.prior,
+        agreed_hours,
     }
 }
 
 fn agrees(case: &Case) -> Result<(), TestCaseError> {
     let (rules, own) = case.rules();
     let jurisdiction = profile_of(case, &own)?;
-    let query = query_of(case, case.at);
+    let agreed = agreed_hours(case)?;
+    let query = query_of(case, case.at, agreed.as_ref());
     let holidays = case.raw.holiday_dates();
     let walk = Walk::of(case, &rules, &holidays, case.at);
     prop_assert_eq!(jurisdiction.check(&query).reason(), walk.reason(case.at));
@@ -387,10 +440,12 @@ fn agrees_at_moments(case: &Case) -> Result<(), TestCaseError> {
     let (rules, own) = case.rules();
     let jurisdiction = profile_of(case, &own)?;
     let holidays = case.raw.holiday_dates();
+    let agreed = agreed_hours(case)?;
     for seconds in &case.moments {
         let at = case.at + TimeDelta::seconds(*seconds);
+        let query = query_of(case, at, agreed.as_ref());
         let walk = Walk::of(case, &rules, &holidays, at);
-        prop_assert_eq!(jurisdiction.check(&query_of(case, at)).reason(), walk.reason(at), "at {}", at);
+        prop_assert_eq!(jurisdiction.check(&query).reason(), walk.reason(at), "at {}", at);
     }
     Ok(())
 }

@@ -42,7 +42,14 @@ fn query<'a>(
     zone: &str,
     prior: &'a [Contact],
 ) -> ContactQuery<'a> {
-    ContactQuery { purpose, channel, at: instant(at), time_zone: zone.parse().unwrap(), prior }
+    ContactQuery {
+        purpose,
+        channel,
+        at: instant(at),
+        time_zone: zone.parse().unwrap(),
+        prior,
+        agreed_hours: None,
+    }
 }
 
 fn profile(id: &str) -> &'static Jurisdiction {
@@ -68,6 +75,7 @@ fn every_case_of_the_shared_facts_has_its_answer() {
             at: instant(&row.at),
             time_zone: row.timezone,
             prior: &prior,
+            agreed_hours: None,
         };
         let jurisdiction = profile(&row.jurisdiction);
         let answer = jurisdiction.check(&query);
@@ -153,6 +161,7 @@ fn moments_at_the_ends_of_time_are_refused_without_a_panic() {
                     at,
                     time_zone,
                     prior: &prior,
+                    agreed_hours: None,
                 };
                 assert_eq!(profile(id).check(&asked).reason(), "no_calendar");
                 assert_eq!(profile(id).next_allowed_at(&asked), None);

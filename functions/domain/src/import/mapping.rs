@@ -12,7 +12,8 @@ use super::day::DayFormat;
 use super::fold::fold;
 use super::made_up::MadeUp;
 use crate::channel::Channel;
-use crate::customer::CustomerKind;
+use crate::contact::{ConsentSource, EvidenceRef, PurposeScope};
+use crate::customer::{CustomerKind, Role};
 use crate::locale::Country;
 use crate::money::Currency;
 
@@ -142,6 +143,8 @@ pub struct CustomerColumns {
     pub phone: Option<ColumnName>,
     /// Person or company.
     pub kind: Option<WordColumn<CustomerKind>>,
+    /// What the person has to do with the debt; a debtor where absent.
+    pub role: Option<WordColumn<Role>>,
     /// Country of residence, as a two-letter code.
     pub country: Option<ColumnName>,
     /// IANA time zone.
@@ -163,10 +166,16 @@ pub struct ConsentRules {
     pub columns: Vec<(Channel, ColumnName)>,
     /// The words of those columns. An empty field says nothing, neither yes nor no.
     pub words: YesNo,
-    /// The column with the day of the word; the day the row becomes known where absent.
+    /// The column with the day of the word. An authorisation without a day is older than any other word.
     pub on: Option<ColumnName>,
-    /// Where the lender keeps the word: a contract, a form.
-    pub source: String,
+    /// What the words are about.
+    pub purposes: PurposeScope,
+    /// Where the words came from.
+    pub source: ConsentSource,
+    /// What the lender keeps of them: a document, a recording.
+    pub evidence: Option<EvidenceRef>,
+    /// The column with the evidence of a row, which goes before that of the file.
+    pub evidence_column: Option<ColumnName>,
 }
 
 /// Which columns describe the obligation.

@@ -86,7 +86,7 @@ impl AccountRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::customer::Customer;
+    use crate::customer::{Customer, Role};
     use crate::money::Money;
     use crate::obligation::{HoldReason, ObligationState};
 
@@ -112,6 +112,7 @@ mod tests {
                 id: customer,
                 name: crate::contact::PersonName::new("Ana"),
                 kind: None,
+                role: Role::Debtor,
                 country: None,
                 time_zone: None,
                 language: None,
@@ -119,6 +120,7 @@ mod tests {
                 preferred_channel: None,
                 contact_points: vec![],
                 consents: vec![],
+                agreed_hours: None,
                 hold: None,
             },
             known_on: Some(day(2)),

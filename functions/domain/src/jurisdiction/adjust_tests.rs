@@ -22,7 +22,8 @@ fn adjusted(id: &str, more: &str) -> Jurisdiction {
 
 fn reason(profile: &Jurisdiction, purpose: Purpose, channel: Channel, at: &str, prior: &[Contact]) -> String {
     let at: DateTime<Utc> = DateTime::parse_from_rfc3339(at).unwrap().to_utc();
-    let query = ContactQuery { purpose, channel, at, time_zone: profile.time_zone(), prior };
+    let query =
+        ContactQuery { purpose, channel, at, time_zone: profile.time_zone(), prior, agreed_hours: None };
     match profile.check(&query) {
         ContactAnswer::Allowed(_) => "ok".to_owned(),
         ContactAnswer::Refused(refusal) => {
@@ -72,6 +73,7 @@ fn a_closed_day_is_refused_for_every_purpose_that_has_hours() {
         at,
         time_zone: co.time_zone(),
         prior: &[],
+        agreed_hours: None,
     };
     let next = co.next_allowed_at(&query).unwrap();
     assert_eq!(next.with_timezone(&co.time_zone()).to_rfc3339(), "2026-12-26T08:00:00-05:00");
@@ -433,7 +435,7 @@ proptest! {
             let prior = [Contact { at: before, channel: Channel::ALL[i % 5], direct: i % 2 == 0 }];
             for purpose in [Purpose::Overdue, Purpose::PreDue, Purpose::Requested] {
                 let channel = Channel::ALL[(i / 5) % 5];
-                let query = ContactQuery { purpose, channel, at, time_zone: zones[i % 3], prior: &prior };
+                let query = ContactQuery { purpose, channel, at, time_zone: zones[i % 3], prior: &prior, agreed_hours: None };
                 let (allowed, refused) = (own.check(&query).is_allowed(), !base.check(&query).is_allowed());
                 prop_assert!(!(allowed && refused), "{purpose} by {channel} at {at}: {more}");
                 if i % 8 != 0 {

@@ -1,6 +1,7 @@
 //! What a profile says besides moments and counts: consent, content, credit bureaus, records.
 //!
-//! Invariant: these are facts for people, templates and audits; nothing here decides about a moment.
+//! Invariant: these are facts for people, templates and audits, save for two that decide: whether a person besides the
+//! debtor may be told ([`ThirdParties`]), and whether the customer may ask for other hours ([`OffHours`]).
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use serde::Deserialize;
 
 use super::grounds::{Confidence, Grounds};
 use crate::channel::Purpose;
+use crate::customer::Role;
 
 /// The duties of a profile.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -31,11 +33,45 @@ pub struct Consents {
     /// The consent to process personal data.
     pub data_processing: Option<String>,
     /// What allows a contact outside the hours.
-    pub off_hours: Option<String>,
+    pub off_hours: Option<OffHours>,
     /// How the customer withdraws.
     pub opt_out: Option<String>,
     /// The registry of those who do not want to be contacted.
     pub dnc_registry: Option<DncRegistry>,
+}
+
+/// What allows a contact outside the hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OffHours {
+    /// A request of the debtor's own, in a document apart from the contract and later than it.
+    DebtorInitiatedSeparateLaterInstrument,
+}
+
+/// Who besides the debtor may be told of the debt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThirdParties {
+    /// Nobody.
+    Forbidden,
+    /// Only who answers for it.
+    ForbiddenExceptGuarantor,
+    /// Only who owes it too, or answers for it.
+    ForbiddenExceptCodebtorGuarantor,
+}
+
+impl ThirdParties {
+    /// Whether a person of this role may be reminded. A co-debtor owes the debt and is no third party.
+    #[must_use]
+    pub const fn allows(self, role: Role) -> bool {
+        match (role, self) {
+            (Role::Debtor | Role::Codebtor, _) => true,
+            (Role::Guarantor, Self::ForbiddenExceptGuarantor | Self::ForbiddenExceptCodebtorGuarantor) => {
+                true
+            }
+            (Role::Guarantor, Self::Forbidden) | (Role::Reference, _) => false,
+        }
+    }
 }
 
 /// A registry of those who do not want to be contacted.
@@ -61,8 +97,10 @@ pub struct Content {
     /// Why, for every word of the two lists, and under `opt_out` for [`Consents::opt_out`].
     #[serde(default)]
     pub grounds: BTreeMap<String, Grounds>,
-    /// Whether others may be told.
-    pub third_parties: Option<String>,
+    /// Who besides the debtor may be told.
+    pub third_parties: Option<ThirdParties>,
+    /// Where that stands.
+    pub third_parties_cite: Option<String>,
     /// Whether a visit may be made.
     pub visits: Option<String>,
     /// Whether a contact may be charged for.

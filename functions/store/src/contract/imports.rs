@@ -165,7 +165,7 @@ async fn a_refusal_is_not_undone_within_its_file(store: &Store) {
     import(store, 1, &[says("a", false), says("b", true)]).await;
     let found = facts(store, "c").await.customer;
     let point = found.consents.first().unwrap().channel;
-    assert_eq!(found.reachable(point), domain::customer::Reach::OptedOut);
+    assert_eq!(found.reachable(point, Purpose::Overdue), domain::customer::Reach::OptedOut);
 }
 
 async fn rows_fold_in_order_and_unknown_ones_wait(store: &Store) {

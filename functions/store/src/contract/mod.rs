@@ -2,6 +2,7 @@
 //! service against the embedded engine served over HTTP. Each test runs on all of them.
 
 mod capacity;
+mod choices;
 mod claims;
 mod documents;
 mod imports;
@@ -12,7 +13,7 @@ mod touches;
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::channel::{Channel, Purpose, Tone};
 use domain::contact::{Address, Consent, ContactPoint, PersonName};
-use domain::customer::Customer;
+use domain::customer::{Customer, Role};
 use domain::ids::{CustomerId, ObligationId, PaymentId, PolicyId, StageId, TemplateId, TenantId, TouchId};
 use domain::import::record::{AccountRow, PaymentRow};
 use domain::money::Money;
@@ -115,6 +116,7 @@ fn customer(id: &str) -> Customer {
         id: customer_id(id),
         name: PersonName::new("Ana"),
         kind: None,
+        role: Role::Debtor,
         country: None,
         time_zone: None,
         language: None,
@@ -125,12 +127,8 @@ fn customer(id: &str) -> Customer {
             address: Address::new("+573000000000"),
             test: true,
         }],
-        consents: vec![Consent {
-            channel: Channel::Sms,
-            granted: true,
-            on: day(0),
-            source: "contract".to_owned(),
-        }],
+        consents: vec![Consent::of_contract(Channel::Sms, true, day(0))],
+        agreed_hours: None,
         hold: None,
     }
 }

@@ -3,7 +3,7 @@
 use domain::contact::Contact;
 
 use super::*;
-use crate::{ClaimConflict, ClaimError, Erased, ErrorClass, ImportCounts, Recorded, verify_chain};
+use crate::{ClaimConflict, ClaimError, ContactRecorded, Erased, ErrorClass, ImportCounts, verify_chain};
 
 on_every_backend!(
     a_reported_contact_counts_once_and_stops_older_decisions,
@@ -17,17 +17,17 @@ fn call(on: i64, hour: u32, direct: bool) -> Contact {
     Contact { at: at(on, hour), channel: Channel::Call, direct }
 }
 
-async fn record(store: &Store, contact: Contact) -> Recorded {
+async fn record(store: &Store, contact: Contact) -> ContactRecorded {
     store.record_contact(&scope(), &customer_id("c"), contact, at(6, 20)).await.unwrap()
 }
 
 async fn a_reported_contact_counts_once_and_stops_older_decisions(store: &Store) {
     with_two_obligations(store).await;
     let decided_on = facts(store, "c").await.fence;
-    assert_eq!(record(store, call(6, 10, false)).await, Recorded::Made);
-    assert_eq!(record(store, call(6, 9, false)).await, Recorded::Made);
-    assert_eq!(record(store, call(6, 10, false)).await, Recorded::Already);
-    assert_eq!(record(store, call(6, 10, true)).await, Recorded::Made);
+    assert_eq!(record(store, call(6, 10, false)).await, ContactRecorded::Made);
+    assert_eq!(record(store, call(6, 9, false)).await, ContactRecorded::Made);
+    assert_eq!(record(store, call(6, 10, false)).await, ContactRecorded::Already);
+    assert_eq!(record(store, call(6, 10, true)).await, ContactRecorded::Made);
     let after = facts(store, "c").await.fence;
     assert_eq!(after.contacts, [call(6, 9, false), call(6, 10, true)]);
     assert_eq!(after.version, decided_on.version + 3);
@@ -36,9 +36,9 @@ async fn a_reported_contact_counts_once_and_stops_older_decisions(store: &Store)
 }
 
 async fn a_contact_of_nobody_or_of_long_ago_counts_for_nothing(store: &Store) {
-    assert_eq!(record(store, call(6, 10, false)).await, Recorded::UnknownCustomer);
+    assert_eq!(record(store, call(6, 10, false)).await, ContactRecorded::UnknownCustomer);
     with_two_obligations(store).await;
-    assert_eq!(record(store, call(-30, 10, false)).await, Recorded::TooOld);
+    assert_eq!(record(store, call(-30, 10, false)).await, ContactRecorded::TooOld);
     assert!(facts(store, "c").await.fence.contacts.is_empty());
 }
 
@@ -46,7 +46,7 @@ async fn contacts_have_a_limit(store: &Store) {
     with_two_obligations(store).await;
     for n in 0..crate::CONTACTS_MAX {
         let contact = Contact { at: at(5, 1) + chrono::Duration::seconds(n as i64), ..call(5, 1, false) };
-        assert_eq!(record(store, contact).await, Recorded::Made);
+        assert_eq!(record(store, contact).await, ContactRecorded::Made);
     }
     let one_more = store.record_contact(&scope(), &customer_id("c"), call(6, 1, false), at(6, 20)).await;
     assert_eq!(one_more.unwrap_err().class(), ErrorClass::Permanent);
@@ -85,5 +85,5 @@ async fn an_erased_customer_is_not_taken_in_again(store: &Store) {
     let counts = store.import_payments(&scope, 2, day(20), &[payment("p", "a", 1, 6)]).await.unwrap();
     assert_eq!(counts, ImportCounts { erased_rejected: 1, ..ImportCounts::default() });
     assert_eq!(store.customer_facts(&scope.tenant, &customer_id("c")).await, Ok(None));
-    assert_eq!(record(store, call(6, 10, false)).await, Recorded::UnknownCustomer);
+    assert_eq!(record(store, call(6, 10, false)).await, ContactRecorded::UnknownCustomer);
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::NaiveDate;
+use domain::choice::imported_words;
 use domain::customer::Customer;
 use domain::ids::{CustomerId, ObligationId};
 use domain::import::record::AccountRow;
@@ -21,6 +22,7 @@ const _: () = assert!(GROUP_OBLIGATIONS_MAX + 2 <= crate::backend::TRANSACTION_W
 
 /// What the rows of one call say about one customer.
 struct Group {
+    as_of: NaiveDate,
     customer: Customer,
     obligations: Vec<Obligation>,
 }
@@ -112,7 +114,7 @@ fn fold(rows: &[AccountRow], as_of: NaiveDate, counts: &mut ImportCounts) -> Vec
         });
         let (customer, obligations, seen) = &mut order[place];
         let said = std::mem::replace(customer, row.customer.clone());
-        keep_refusals(customer, &said);
+        keep_strict(customer, &said);
         match seen.get(&obligation.id) {
             Some(&at) => {
                 counts.repeated += 1;
@@ -127,15 +129,16 @@ fn fold(rows: &[AccountRow], as_of: NaiveDate, counts: &mut ImportCounts) -> Vec
     let mut groups = Vec::with_capacity(order.len());
     for (customer, obligations, _) in order {
         for some in obligations.chunks(GROUP_OBLIGATIONS_MAX) {
-            groups.push(Group { customer: customer.clone(), obligations: some.to_vec() });
+            groups.push(Group { as_of, customer: customer.clone(), obligations: some.to_vec() });
         }
     }
     groups
 }
 
 /// A refusal in one row of a file is not undone by another row of the same file: of two words of one day the strict one
-/// counts, whatever their order.
-fn keep_refusals(customer: &mut Customer, said: &Customer) {
+/// counts, whatever their order. So does the role: whom one row calls a reference is not told of anything.
+fn keep_strict(customer: &mut Customer, said: &Customer) {
+    customer.role = customer.role.max(said.role);
     for refusal in said.consents.iter().filter(|c| !c.granted) {
         if !customer.consents.contains(refusal) {
             customer.consents.push(refusal.clone());
@@ -154,7 +157,7 @@ fn decide(scope: &Scope, sequence: u64, group: &Group, known: &Known) -> Result<
     let mut next = fence.clone().unwrap_or_default();
     let mut bump = fence.is_none();
 
-    bump |= decide_customer(scope, sequence, &group.customer, known, &mut plan)?;
+    bump |= decide_customer(scope, sequence, group, known, &mut plan)?;
     for obligation in &group.obligations {
         let place = key::obligation(tenant, id, &obligation.id);
         let stored = known.get(&place).map(|item| StoredObligation::decode(item, id)).transpose()?;
@@ -199,13 +202,17 @@ fn decide(scope: &Scope, sequence: u64, group: &Group, known: &Known) -> Result<
 fn decide_customer(
     scope: &Scope,
     sequence: u64,
-    customer: &Customer,
+    group: &Group,
     known: &Known,
     plan: &mut Plan,
 ) -> Result<bool, StoreError> {
+    let customer = &group.customer;
     let place = key::profile(&scope.tenant, &customer.id);
     let stored = known.get(&place).map(StoredCustomer::decode).transpose()?;
-    let now = StoredCustomer::new(customer.clone(), sequence);
+    // The hash is of what the file says; what is kept has the days by which a file cannot undo a choice.
+    let mut now = StoredCustomer::new(customer.clone(), sequence);
+    let before = stored.as_ref().map_or(&[][..], |s| &s.customer.consents);
+    now.customer.consents = imported_words(&customer.consents, before, group.as_of);
     let put = |condition| Write::Put {
         table: Table::Ops,
         item: now.encode(place.clone()),

@@ -11,7 +11,7 @@
 //! | `tr` | FENCE, TOUCH | how often touches were tried and refused for now: `touch|number`, comma between; the number |
 //! | `q` | PROFILE, OBL, ZPAY | source sequence; 0 on an obligation that only payments know |
 //! | `x` | PROFILE, OBL, ZPAY, audit | hash: of the row's snapshot, of the audit entry |
-//! | `j` | PROFILE, SETTINGS, IMPORT, policy, audit | document: JSON, or the policy's source |
+//! | `j` | CHOICE, PROFILE, SETTINGS, IMPORT, policy, audit | document: JSON, or the policy's source |
 //! | `v` | FENCE, SETTINGS, policy HEAD | version |
 //! | `k` | FENCE | contacts: `<ms since 1970, hex><channel letter>`, upper case when two-way; blank between |
 //! | `r` | FENCE (in `open`) | reached: `obligation|due|stage|dpd`, comma between |
@@ -29,13 +29,16 @@
 //! | `pc` | OBL | reached stages of its past cycles |
 //! | `pr` | TOUCH | reached of its obligations before the claim, for a release |
 //! | `pi` `rs` | TOUCH, SUPP | provider's id, reason |
+//! | `at` `lf` | SUPP | since when; lifted at, by the customer's own word |
 //! | `n` | IMPORT | rows done |
 
+mod choice;
 mod customer;
 mod fence;
 mod obligation;
 mod touch;
 
+pub(crate) use choice::{decode_choice, encode_choice};
 pub(crate) use customer::StoredCustomer;
 pub(crate) use fence::{decode_fence, encode_fence, reached_map};
 pub(crate) use obligation::{StoredObligation, StoredPayment, holds_of};

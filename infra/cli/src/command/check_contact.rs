@@ -151,6 +151,7 @@ impl<'a> Question<'a> {
             at: self.at,
             time_zone: self.time_zone,
             prior: &self.prior,
+            agreed_hours: None,
         }
     }
 

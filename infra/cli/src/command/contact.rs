@@ -14,7 +14,7 @@ use domain::channel::Channel;
 use domain::contact::Contact;
 use domain::ids::CustomerId;
 use serde::Deserialize;
-use store::Recorded;
+use store::ContactRecorded;
 
 use crate::{clock, folder};
 
@@ -103,7 +103,7 @@ pub(crate) async fn contact(arguments: ContactArguments) -> anyhow::Result<ExitC
                 continue;
             }
         };
-        if recorded == Recorded::UnknownCustomer {
+        if recorded == ContactRecorded::UnknownCustomer {
             refused += 1;
             eprintln!("{line}customer: not known here; expected one that was imported");
         }
@@ -116,12 +116,12 @@ pub(crate) async fn contact(arguments: ContactArguments) -> anyhow::Result<ExitC
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
 }
 
-const fn name(recorded: Recorded) -> &'static str {
+const fn name(recorded: ContactRecorded) -> &'static str {
     match recorded {
-        Recorded::Made => "recorded",
-        Recorded::Already => "known_before",
-        Recorded::TooOld => "too_old_to_count",
-        Recorded::UnknownCustomer => "unknown_customer",
+        ContactRecorded::Made => "recorded",
+        ContactRecorded::Already => "known_before",
+        ContactRecorded::TooOld => "too_old_to_count",
+        ContactRecorded::UnknownCustomer => "unknown_customer",
     }
 }
 

@@ -52,8 +52,21 @@ fn raw() -> impl Strategy<Value = Raw> {
         select(vec!["iso", "seven_days"]),
         select(vec!["any", "direct"]),
         proptest::collection::vec(cap(), 0..=3),
+        any::<bool>(),
     )
-        .prop_map(|(days, holidays, week, mode, caps)| Raw { days, holidays, week, mode, caps })
+        .prop_map(|(days, holidays, week, mode, caps, takes_requests)| Raw {
+            days,
+            holidays,
+            week,
+            mode,
+            caps,
+            takes_requests,
+        })
+}
+
+/// At most two intervals, so that a request has no more than it may.
+fn asked_day() -> impl Strategy<Value = Vec<(u32, u32)>> {
+    day().prop_map(|list| list.into_iter().take(2).collect())
 }
 
 fn own() -> impl Strategy<Value = Own> {
@@ -102,6 +115,8 @@ const NEAR: [(&str, &str); 18] = [
 pub(super) fn case() -> impl Strategy<Value = Case> {
     let seconds =
         prop_oneof![-7_200_i64..7_200, -345_600_i64..345_600, (-5_760_i64..5_760).prop_map(|m| m * 60)];
+    let channels = proptest::sample::subsequence(Channel::ALL.to_vec(), 1..=5);
+    let asked = (proptest::collection::vec(asked_day(), 8), channels);
     let sent = (1_i64..900_000, select(Channel::ALL.to_vec()), any::<bool>(), any::<bool>());
     (
         (raw(), proptest::option::of(own()), proptest::collection::vec(-345_600_i64..345_600, MOMENTS)),
@@ -110,8 +125,9 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
         select(vec![0, 0, 0, 1, 500_000_000, 999_999_999]),
         select(Channel::ALL.to_vec()),
         proptest::collection::vec(sent, 0..=5),
+        proptest::option::of(asked),
     )
-        .prop_map(|((raw, own, moments), (zone, near), seconds, nanos, channel, sent)| {
+        .prop_map(|((raw, own, moments), (zone, near), seconds, nanos, channel, sent, asked)| {
             let near: DateTime<Utc> = near.parse().expect("an instant");
             let at = near + TimeDelta::seconds(seconds) + TimeDelta::nanoseconds(nanos);
             let prior = sent.into_iter().map(|(ago, channel, direct, later)| {
@@ -120,6 +136,6 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
                 Contact { at: at - TimeDelta::seconds(ago), channel, direct }
             });
             let zone = zone.parse().expect("a zone");
-            Case { raw, own, moments, zone, at, channel, prior: prior.collect() }
+            Case { raw, own, moments, zone, at, channel, prior: prior.collect(), asked }
         })
 }

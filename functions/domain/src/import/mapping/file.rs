@@ -11,7 +11,8 @@ use super::{
     ObligationColumns, PaymentsMapping, WORDS_MAX, WordColumn, YesNo,
 };
 use crate::channel::Channel;
-use crate::customer::CustomerKind;
+use crate::contact::{EvidenceRef, PurposeScope, source_named};
+use crate::customer::{CustomerKind, Role};
 use crate::import::amount::DecimalSign;
 use crate::import::day::DayFormat;
 use crate::import::fold::fold;
@@ -197,6 +198,10 @@ fn accounts(
             email: customer.email,
             phone: customer.phone,
             kind: customer.kind.map(|c| word_column("customer.kind", c, known_kinds)).transpose()?,
+            role: customer
+                .role
+                .map(|c| word_column("customer.role", c, Role::ALL.iter().map(|r| (r.as_str(), *r))))
+                .transpose()?,
             country: customer.country,
             time_zone: customer.time_zone,
             language: customer.language,
@@ -293,12 +298,22 @@ fn words(key: &'static str, yes: Option<Vec<String>>, no: Option<Vec<String>>) -
 }
 
 fn consent(raw: RawConsent) -> Rule<ConsentRules> {
-    if raw.source.trim().is_empty() || raw.source.chars().count() > NAME_CHARS_MAX {
+    if EvidenceRef::new(&raw.source).is_err() {
         return Err((
             "consent.source",
-            format!("expected where the consent is kept, in 1 to {NAME_CHARS_MAX} characters"),
+            format!(
+                "expected where the consent is kept, in 1 to {NAME_CHARS_MAX} characters and without an address"
+            ),
         ));
     }
+    let purposes = match raw.purposes {
+        None => PurposeScope::ALL,
+        Some(only) => PurposeScope::only(only).ok_or((
+            "consent.purposes",
+            "is empty; expected at least one purpose, or no such key".to_owned(),
+        ))?,
+    };
+    let (source, evidence) = source_named(raw.source.trim());
     if let Some(channel) = raw.assume.iter().find(|c| raw.columns.contains_key(c)) {
         return Err((
             "consent.assume",
@@ -313,7 +328,10 @@ fn consent(raw: RawConsent) -> Rule<ConsentRules> {
         columns: raw.columns.into_iter().collect(),
         words: words("consent.yes", raw.yes, raw.no)?,
         on: raw.on,
-        source: raw.source.trim().to_owned(),
+        purposes,
+        source,
+        evidence,
+        evidence_column: raw.evidence,
     })
 }
 

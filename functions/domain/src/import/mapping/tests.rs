@@ -49,6 +49,7 @@ fn every_mistake_is_named_with_its_line_and_key() {
             "contacts.made_up",
             "made-up telephone numbers",
         ),
+        ("source = \"demo", "purposes = []\nsource = \"demo", "consent.purposes", "at least one"),
         ("yes = [\"Yes\"]", "yes = [\"NO\"]", "dispute.yes", "cannot mean yes"),
         ("from = \"due_on\"", "from = \"closed_on\"", "dispute.from", "cannot begin"),
     ] {

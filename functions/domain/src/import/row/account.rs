@@ -31,6 +31,7 @@ pub(super) struct AccountReader {
     email: Option<usize>,
     phone: Option<usize>,
     kind: Option<usize>,
+    role: Option<usize>,
     country: Option<usize>,
     time_zone: Option<usize>,
     language: Option<usize>,
@@ -38,6 +39,7 @@ pub(super) struct AccountReader {
     preferred_channel: Option<usize>,
     consent_columns: Vec<(Channel, usize)>,
     consent_on: Option<usize>,
+    consent_evidence: Option<usize>,
     pub(super) obligation: usize,
     account: Option<usize>,
     amount: usize,
@@ -67,6 +69,7 @@ impl AccountReader {
             email,
             phone,
             kind,
+            role,
             country,
             time_zone,
             language,
@@ -86,6 +89,7 @@ impl AccountReader {
             email: header.find_any(email.as_ref()),
             phone: header.find_any(phone.as_ref()),
             kind: header.find_any(kind.as_ref().map(|c| &c.column)),
+            role: header.find_any(role.as_ref().map(|c| &c.column)),
             country: header.find_any(country.as_ref()),
             time_zone: header.find_any(time_zone.as_ref()),
             language: header.find_any(language.as_ref()),
@@ -97,6 +101,7 @@ impl AccountReader {
                 .map(|(channel, name)| (*channel, header.find(name)))
                 .collect(),
             consent_on: header.find_any(consent.and_then(|c| c.on.as_ref())),
+            consent_evidence: header.find_any(consent.and_then(|c| c.evidence_column.as_ref())),
             obligation: header.find(&obligation.id),
             account: header.find_any(obligation.account.as_ref()),
             amount: header.find(&obligation.amount),
@@ -123,7 +128,7 @@ impl AccountReader {
             known_on: self.known_on.and_then(|column| values.day(row, column)),
             closed_on: self.closed_on.and_then(|column| values.day(row, column)),
         };
-        let customer = self.customer(row, values, days);
+        let customer = self.customer(row, values);
         let id = required_id(row, self.obligation, ObligationId::new);
         let account = optional_id(row, self.account, AccountId::new);
         let currency = values.currency(row, self.currency);
@@ -146,22 +151,12 @@ impl AccountReader {
         Some(AccountRow { line: row.line, customer, obligation, known_on, closed_on, dispute })
     }
 
-    fn customer<F: Fields + ?Sized>(
-        &self,
-        row: &mut RowFields<'_, F>,
-        values: &Values,
-        days: Days,
-    ) -> Option<Customer> {
+    fn customer<F: Fields + ?Sized>(&self, row: &mut RowFields<'_, F>, values: &Values) -> Option<Customer> {
         let id = required_id(row, self.id, CustomerId::new);
-        let word_of = |row: &mut RowFields<'_, F>| {
-            let (column, words) = (self.kind?, self.mapping.customer.kind.as_ref()?);
-            values::word(row, column, &words.values)
-        };
-        let kind = word_of(row);
-        let preferred: Option<(usize, &WordColumn<Channel>)> =
-            self.preferred_channel.zip(self.mapping.customer.preferred_channel.as_ref());
-        let preferred_channel =
-            preferred.and_then(|(column, words)| values::word(row, column, &words.values));
+        let kind = word(row, self.kind, self.mapping.customer.kind.as_ref());
+        let role = word(row, self.role, self.mapping.customer.role.as_ref()).unwrap_or_default();
+        let preferred = self.mapping.customer.preferred_channel.as_ref();
+        let preferred_channel = word(row, self.preferred_channel, preferred);
         let two_letters = "a two-letter code of ISO 3166 such as CO";
         let country = values::parsed_by(row, self.country, two_letters, |text| Country::new(text).ok());
         let time_zone = values::parsed(row, self.time_zone, "an IANA time zone such as America/Bogota");
@@ -171,13 +166,14 @@ impl AccountReader {
         let email = self.email.and_then(|column| values::email(row, column));
         let region = country.or(values.phone_region);
         let phone = self.phone.and_then(|column| values::phone(row, column, region));
-        let consents = self.mapping.consent.as_ref().map(|rules| self.consents(row, values, rules, days));
+        let consents = self.mapping.consent.as_ref().map(|rules| self.consents(row, values, rules));
         let id = id?;
         let (name, contact_points) = self.contacts(&id, name, email, phone);
         Some(Customer {
             id,
             name: name?,
             kind,
+            role,
             country,
             time_zone,
             language,
@@ -185,6 +181,7 @@ impl AccountReader {
             preferred_channel,
             contact_points,
             consents: consents.unwrap_or_default(),
+            agreed_hours: None,
             hold: None,
         })
     }
@@ -230,11 +227,22 @@ impl AccountReader {
         row: &mut RowFields<'_, F>,
         values: &Values,
         rules: &ConsentRules,
-        days: Days,
     ) -> Vec<Consent> {
+        // The day on which an obligation became known is no day on which the customer said anything: a new invoice must
+        // not bring back an authorisation that was withdrawn.
         let own_day = self.consent_on.and_then(|column| values.day(row, column));
-        let on = own_day.or(days.known_on).unwrap_or(CONSENT_FLOOR_ON);
-        let consent = |channel, granted| Consent { channel, granted, on, source: rules.source.clone() };
+        let on = own_day.unwrap_or(CONSENT_FLOOR_ON);
+        let evidence = self.consent_evidence.and_then(|column| values::evidence(row, column));
+        let evidence = evidence.or_else(|| rules.evidence.clone());
+        let consent = |channel, granted| Consent {
+            channel,
+            purposes: rules.purposes.clone(),
+            granted,
+            on,
+            at: None,
+            source: rules.source,
+            evidence: evidence.clone(),
+        };
         let mut consents = Vec::with_capacity(rules.assume.len() + self.consent_columns.len());
         consents.extend(rules.assume.iter().map(|channel| consent(*channel, true)));
         for (channel, column) in &self.consent_columns {
@@ -274,6 +282,16 @@ impl AccountReader {
         }
         Some(Hold { reason: HoldReason::Dispute, from_on, until_on })
     }
+}
+
+/// The value of a column of words, where there is one.
+fn word<V: Copy, F: Fields + ?Sized>(
+    row: &mut RowFields<'_, F>,
+    column: Option<usize>,
+    words: Option<&WordColumn<V>>,
+) -> Option<V> {
+    let (column, words) = column.zip(words)?;
+    values::word(row, column, &words.values)
 }
 
 /// The name in one line: a break inside a name comes from the spreadsheet and not from the person.

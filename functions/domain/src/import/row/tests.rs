@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::channel::Channel;
-use crate::customer::CustomerKind;
+use crate::contact::ConsentSource;
+use crate::customer::{CustomerKind, Role};
 use crate::import::fields::{Cell, FIELD_BYTES_MAX};
 use crate::import::record::AccountRow;
 
@@ -21,6 +22,7 @@ name = "nombre"
 email = "correo"
 phone = "celular"
 kind = { column = "tipo", values = { Natural = "person" } }
+role = { column = "papel", values = { Deudor = "debtor", Fiador = "guarantor", Referencia = "reference" } }
 country = "país"
 time_zone = "zona"
 language = "idioma"
@@ -30,6 +32,7 @@ preferred_channel = { column = "canal", values = { Correo = "email" } }
 columns = { sms = "acepta_sms", email = "acepta_correo" }
 on = "fecha autorizacion"
 source = "contrato"
+evidence = "soporte"
 [obligation]
 id = "cuota"
 account = "credito"
@@ -46,12 +49,13 @@ from = "reclamo_desde"
 "#;
 
 /// The columns of the file and a sound row.
-const ROW: [(&str, &str); 22] = [
+const ROW: [(&str, &str); 24] = [
     ("CLIENTE", "C-1"),
     ("Nombre", "Ana  Díaz"),
     ("Correo", "ana@Example.com"),
     ("Celular", "300 123 4567"),
     ("Tipo", "natural"),
+    ("Papel", "Fiador"),
     ("Pais", "CO"),
     ("Zona", "America/Bogota"),
     ("Idioma", "es"),
@@ -61,6 +65,7 @@ const ROW: [(&str, &str); 22] = [
     ("acepta  correo", "no"),
     ("Fecha de autorizacion", ""),
     ("Fecha autorización", "05/01/2026"),
+    ("Soporte", "DOC-7"),
     ("Cuota", "Q-1"),
     ("Crédito", "CR-9"),
     ("Valor", "$ 150.000,50"),
@@ -102,10 +107,23 @@ fn a_sound_row_becomes_a_record() {
         consents,
         [(Channel::Email, false, "2026-01-05".to_owned()), (Channel::Sms, true, "2026-01-05".to_owned())]
     );
+    assert_eq!(customer.role, Role::Guarantor);
+    let word = customer.consents.first().unwrap();
+    assert_eq!(word.source, ConsentSource::Import);
+    assert_eq!(word.evidence.as_ref().unwrap().as_str(), "DOC-7");
+    let of_file = parse_with(&[("Soporte", "")]).unwrap().customer.consents;
+    assert_eq!(of_file[0].evidence.as_ref().unwrap().as_str(), "contrato");
     assert_eq!(row.obligation.amount.amount_minor, 15_000_050);
     assert_eq!(row.obligation.amount.currency.code(), "COP");
     assert_eq!(row.obligation.due_on.to_string(), "2026-02-28");
     assert_eq!(row.dispute.unwrap().from_on.to_string(), "2026-03-03");
+}
+
+#[test]
+fn an_authorisation_without_a_day_is_not_of_the_day_of_the_obligation() {
+    let row = parse_with(&[("Fecha autorización", "")]).unwrap();
+    assert!(row.known_on.is_some());
+    assert!(row.customer.consents.iter().all(|word| word.on == CONSENT_FLOOR_ON));
 }
 
 #[test]
@@ -141,6 +159,8 @@ fn every_bad_field_is_refused_with_its_line_and_column() {
         ("Moneda", "PESOS", UnknownCurrency),
         ("Correo", "ana@", BadEmail),
         ("Celular", "12", BadPhone),
+        ("Soporte", "ana@example.com", BadId),
+        ("Papel", "tía", UnknownWord),
         ("Canal", "fax", UnknownWord),
         ("Tipo", "perro", UnknownWord),
         ("Pais", "Colombia", UnknownWord),

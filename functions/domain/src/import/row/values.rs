@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use chrono::NaiveDate;
 
-use crate::contact::Address;
+use crate::contact::{Address, EvidenceRef};
 use crate::email::parse_email;
 use crate::ids::IdError;
 use crate::import::amount::{AmountError, DecimalSign};
@@ -281,6 +281,18 @@ pub(super) fn parsed_by<V, F: Fields + ?Sized>(
         row.refuse(column, RowErrorCode::UnknownWord, "is not a known value", expected);
     }
     value
+}
+
+/// A reference to evidence that may be absent.
+pub(super) fn evidence<F: Fields + ?Sized>(row: &mut RowFields<'_, F>, column: usize) -> Option<EvidenceRef> {
+    let text = row.text(column)?;
+    let evidence = EvidenceRef::new(text).ok();
+    if evidence.is_none() {
+        // What does not look like a reference may be an address: no quote.
+        let expected = "the id of a document or a recording, without an address";
+        row.refuse(column, RowErrorCode::BadId, "is no reference to evidence", expected);
+    }
+    evidence
 }
 
 /// An email address that may be absent.

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 
 use super::super::{ColumnName, Encoding};
-use crate::channel::Channel;
-use crate::customer::CustomerKind;
+use crate::channel::{Channel, Purpose};
+use crate::customer::{CustomerKind, Role};
 use crate::import::day::DayFormat;
 use crate::locale::Country;
 use crate::money::Currency;
@@ -121,6 +121,7 @@ pub(super) struct RawCustomer {
     pub(super) email: Option<ColumnName>,
     pub(super) phone: Option<ColumnName>,
     pub(super) kind: Option<RawWordColumn<CustomerKind>>,
+    pub(super) role: Option<RawWordColumn<Role>>,
     pub(super) country: Option<ColumnName>,
     pub(super) time_zone: Option<ColumnName>,
     pub(super) language: Option<ColumnName>,
@@ -138,7 +139,9 @@ pub(super) struct RawConsent {
     pub(super) yes: Option<Vec<String>>,
     pub(super) no: Option<Vec<String>>,
     pub(super) on: Option<ColumnName>,
+    pub(super) purposes: Option<Vec<Purpose>>,
     pub(super) source: String,
+    pub(super) evidence: Option<ColumnName>,
 }
 
 #[derive(Deserialize)]
