@@ -11,6 +11,7 @@ pub mod contact;
 pub mod contact_check;
 pub mod csv_text;
 pub mod customer;
+pub mod delivery;
 pub mod email;
 pub mod fence;
 pub mod ids;

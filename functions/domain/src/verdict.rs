@@ -65,6 +65,8 @@ pub enum ReasonCode {
     NoContactPoint,
     /// The contact point must not be used.
     Suppressed,
+    /// The stage was tried on the channel, and the message did not arrive.
+    AlreadyTried,
     /// The stage has no text for the channel.
     NoTemplate,
     /// The tenant's own limit of messages per customer and day.
@@ -93,6 +95,7 @@ impl ReasonCode {
             Self::OptedOut => "opted_out",
             Self::NoContactPoint => "no_contact_point",
             Self::Suppressed => "suppressed",
+            Self::AlreadyTried => "already_tried",
             Self::NoTemplate => "no_template",
             Self::OneMessageADay => "one_message_a_day",
             Self::MessageFull => "message_full",
