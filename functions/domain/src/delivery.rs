@@ -393,14 +393,18 @@ mod tests {
 
     #[test]
     fn an_unknown_outcome_is_settled_by_an_event_or_a_person() {
-        for report in [Report::Sent, Report::Delayed, Report::Delivered, Report::HardBounced, Report::Failed] {
+        for report in [Report::Sent, Report::Delayed, Report::Delivered, Report::HardBounced, Report::Failed]
+        {
             assert_eq!(TouchState::Unknown.advance(provider(report)), Step::Made(report.state()));
         }
         let person = |report| Transition { report, source: Source::Person };
         assert_eq!(TouchState::Unknown.advance(person(Report::Failed)), Step::Made(TouchState::Failed));
         assert_eq!(TouchState::Claimed.advance(person(Report::Sent)), Step::Refused(Refused::NotUnknown));
         assert_eq!(TouchState::Sent.advance(person(Report::Failed)), Step::Refused(Refused::NotUnknown));
-        assert_eq!(TouchState::Unknown.advance(person(Report::Delivered)), Step::Refused(Refused::NotItsWord));
+        assert_eq!(
+            TouchState::Unknown.advance(person(Report::Delivered)),
+            Step::Refused(Refused::NotItsWord)
+        );
         let swept = Transition { report: Report::Unknown, source: Source::Sweeper };
         assert_eq!(TouchState::Claimed.advance(swept), Step::Made(TouchState::Unknown));
         assert_eq!(TouchState::Sent.advance(swept), Step::Ignored(Ignored::Behind));

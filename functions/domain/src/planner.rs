@@ -225,12 +225,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Keeps what was not tried on the channel before; the rest is explained and comes up again tomorrow, by itself.
-    fn split_tried(
-        &self,
-        open: &mut Vec<Candidate<'a>>,
-        channel: Channel,
-        verdicts: &mut [Option<Verdict>],
-    ) {
+    fn split_tried(&self, open: &mut Vec<Candidate<'a>>, channel: Channel, verdicts: &mut [Option<Verdict>]) {
         open.retain(|candidate| {
             let tried = self.was_tried(candidate, channel);
             if tried {

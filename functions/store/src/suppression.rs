@@ -35,12 +35,20 @@ impl SuppressionKey {
         Self(secret.into())
     }
 
-    fn place(&self, tenant: &TenantId, channel: Channel, address: &Address) -> Key {
+    pub(crate) fn place(&self, tenant: &TenantId, channel: Channel, address: &Address) -> Key {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         // Case does not tell two mailboxes apart in practice, and a missed opt-out is worse than a spared reminder.
         mac.update(address.reveal().trim().to_lowercase().as_bytes());
         key::suppression(tenant, channel, &hex(&mac.finalize().into_bytes()))
     }
+}
+
+/// Puts a suppression where [`SuppressionKey::place`] says.
+pub(crate) fn suppression_write(place: Key, reason: &str, at: DateTime<Utc>) -> Write {
+    let mut item = keyed(place);
+    set(&mut item, "rs", clipped(reason));
+    set(&mut item, "at", at.timestamp_millis());
+    Write::Put { table: Table::Ops, item, condition: None }
 }
 
 impl Store {
@@ -58,10 +66,7 @@ impl Store {
         reason: &str,
         at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let mut item = keyed(secret.place(tenant, channel, address));
-        set(&mut item, "rs", clipped(reason));
-        set(&mut item, "at", at.timestamp_millis());
-        let put = Write::Put { table: Table::Ops, item, condition: None };
+        let put = suppression_write(secret.place(tenant, channel, address), reason, at);
         if let Some(customer) = customer {
             let bump = Write::Update {
                 key: key::fence(tenant, customer),

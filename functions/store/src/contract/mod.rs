@@ -5,6 +5,7 @@ mod capacity;
 mod claims;
 mod documents;
 mod imports;
+mod records;
 mod scans;
 mod touches;
 
