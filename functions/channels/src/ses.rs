@@ -100,6 +100,7 @@ impl SesSender {
             .set_email_tags(Some(self.tags(outgoing)?))
             .set_configuration_set_name(self.configuration_set.clone()))
     }
+
     fn tags(&self, outgoing: &Outgoing<'_>) -> Result<Vec<MessageTag>, BuildError> {
         let touch = outgoing.touch;
         let tags = TouchTags {
