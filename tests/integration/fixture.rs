@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use channels::tag::TagKey;
 use channels::{Outbox, OutboxMessage, Sender};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::channel::Channel;
@@ -48,6 +49,11 @@ pub(crate) fn at(of_november: u32, hour: u32, minute: u32) -> DateTime<Utc> {
     local.and_utc() + chrono::Duration::hours(5)
 }
 
+/// The key that signs the tags of messages.
+pub(crate) fn tag_key() -> TagKey {
+    TagKey::new(*b"a key of the tests")
+}
+
 pub(crate) fn customer_id(id: &str) -> CustomerId {
     CustomerId::new(id).expect("an id")
 }
@@ -62,6 +68,7 @@ pub(crate) struct Stack {
     plan: plan_shard::Deps,
     email: delivery::Deps,
     sms: delivery::Deps,
+    record: record_delivery::Deps,
     plan_queue: MemoryQueue,
     email_queue: MemoryQueue,
     sms_queue: MemoryQueue,
@@ -73,6 +80,7 @@ pub(crate) enum Function {
     PlanShard,
     SendEmail,
     SendSms,
+    RecordDelivery,
 }
 
 impl Stack {
@@ -120,6 +128,14 @@ impl Stack {
                 sms: sms.clone(),
                 suppression: secret.clone(),
                 decisions: decisions.clone(),
+            },
+            record: record_delivery::Deps {
+                store: store.clone(),
+                rules: RulesCache::default(),
+                email: email.clone(),
+                sms: sms.clone(),
+                suppression: secret.clone(),
+                tags: tag_key(),
             },
             email: delivery_on(Channel::Email),
             sms: delivery_on(Channel::Sms),
@@ -192,6 +208,7 @@ impl Stack {
             Function::PlanShard => plan_shard::handle(&self.plan, event, now).await,
             Function::SendEmail => delivery::handle(&self.email, event, now).await,
             Function::SendSms => delivery::handle(&self.sms, event, now).await,
+            Function::RecordDelivery => record_delivery::handle(&self.record, event, now).await,
         };
         let position = |id: &String| id.parse().expect("message ids are positions");
         response.batch_item_failures.iter().map(|f| position(&f.item_identifier)).collect()
@@ -277,6 +294,13 @@ impl Borrower {
     pub(crate) fn with_sms(self, number: &str) -> Self {
         let mut with = self.reached_at(Channel::Sms, number);
         with.0.kind = Some(CustomerKind::Person);
+        with
+    }
+
+    /// A company, which is reached by email before SMS.
+    pub(crate) fn with_number(self, number: &str) -> Self {
+        let mut with = self.reached_at(Channel::Sms, number);
+        with.0.kind = Some(CustomerKind::Company);
         with
     }
 

@@ -1,6 +1,7 @@
 //! What holds across crates: the shape of the repository, and the main job end to end.
 
 mod command_line;
+mod delivery_events;
 mod delivery_races;
 mod fixture;
 mod policy_texts;

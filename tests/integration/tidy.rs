@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("record-choice", &["domain", "store", "runtime"]),
     ("scan-due", &["domain", "store", "runtime"]),
     ("plan-shard", &["domain", "store", "runtime"]),
+    ("record-delivery", &["domain", "store", "channels", "runtime"]),
     ("send-email", &["domain", "store", "channels", "runtime", "delivery"]),
     ("send-sms", &["domain", "store", "channels", "runtime", "delivery"]),
     (

@@ -35,6 +35,9 @@ pub use ses::SesSender;
 #[cfg(feature = "sns")]
 pub use sns::SnsSender;
 
+/// The name of Amazon SNS in references from its message ids to touches.
+pub const SNS: &str = "sns";
+
 /// A claimed touch with everything that one call needs. It has no `Debug`: it carries an address and a content.
 #[derive(Clone, Copy)]
 pub struct Outgoing<'a> {
@@ -100,6 +103,19 @@ impl std::fmt::Debug for Sender {
 }
 
 impl Sender {
+    /// The provider whose delivery reports tell its own id of a message and nothing else, so that the id must be kept
+    /// with the touch it belongs to; `None` where reports echo tags, or there are none.
+    #[must_use]
+    pub fn reports_by_id(&self) -> Option<&'static str> {
+        match self {
+            Self::Outbox(_) => None,
+            #[cfg(feature = "ses")]
+            Self::Ses(_) => None,
+            #[cfg(feature = "sns")]
+            Self::Sns(_) => Some(SNS),
+        }
+    }
+
     /// Sends a claimed touch with at most one call to the provider.
     ///
     /// It never fails in the sense of `Result`: every answer, also none, is an [`Outcome`] that settles the claim.

@@ -1,7 +1,7 @@
 //! Email through Amazon SES v2.
 //!
-//! Invariant: one `SendEmail` a call, never repeated; the tags carry tenant and touch, which the events of SES echo,
-//! so that an answer that was lost is settled by its event.
+//! Invariant: one `SendEmail` a call, never repeated; the signed tags say which touch it is, and the events of SES echo
+//! them, so that an answer that was lost is settled by its event.
 
 use aws_config::SdkConfig;
 use aws_sdk_sesv2::Client;
@@ -12,7 +12,8 @@ use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message, Me
 use domain::channel::Channel;
 
 use crate::provider::{self, CallTimeouts, TransmitMark};
-use crate::{Outcome, Outgoing, mailbox, tag};
+use crate::tag::{TagKey, TouchTags};
+use crate::{Outcome, Outgoing, mailbox};
 
 const PROVIDER: &str = "ses";
 
@@ -23,16 +24,23 @@ pub struct SesSender {
     client: Client,
     from: String,
     configuration_set: Option<String>,
+    tag_key: TagKey,
 }
 
 impl SesSender {
     /// A sender with the usual timeouts.
     ///
     /// `from` is an address of a verified identity, to which the lender's name is added unless it has one
-    /// (`Name <address>`); `configuration_set` is the one whose events settle the touches.
+    /// (`Name <address>`); `configuration_set` is the one whose events settle the touches; `tag_key` signs the tags
+    /// that those events echo.
     #[must_use]
-    pub fn new(config: &SdkConfig, from: impl Into<String>, configuration_set: Option<String>) -> Self {
-        Self::with_timeouts(config, CallTimeouts::default(), from, configuration_set)
+    pub fn new(
+        config: &SdkConfig,
+        from: impl Into<String>,
+        configuration_set: Option<String>,
+        tag_key: TagKey,
+    ) -> Self {
+        Self::with_timeouts(config, CallTimeouts::default(), from, configuration_set, tag_key)
     }
 
     /// A sender with other timeouts. Retries and timeouts of `config` are not used: they are set here.
@@ -42,12 +50,13 @@ impl SesSender {
         timeouts: CallTimeouts,
         from: impl Into<String>,
         configuration_set: Option<String>,
+        tag_key: TagKey,
     ) -> Self {
         let config = Builder::from(config)
             .retry_config(provider::one_attempt())
             .timeout_config(timeouts.config())
             .build();
-        Self { client: Client::from_conf(config), from: from.into(), configuration_set }
+        Self { client: Client::from_conf(config), from: from.into(), configuration_set, tag_key }
     }
 
     pub(crate) async fn send(&self, outgoing: &Outgoing<'_>) -> Outcome {
@@ -57,10 +66,7 @@ impl SesSender {
         let Some(subject) = outgoing.message.subject.as_deref() else {
             return provider::refused("ses not called: the message has no subject".into());
         };
-        let Some(tags) = tags(outgoing) else {
-            return provider::refused("ses not called: an id is too long for a message tag".into());
-        };
-        let Ok(request) = self.request(outgoing, subject, tags) else {
+        let Ok(request) = self.request(outgoing, subject) else {
             // Every required field is set in `request`, so this says that the SDK has a new one.
             return provider::refused("ses not called: the request lacks a field".into());
         };
@@ -71,12 +77,7 @@ impl SesSender {
         }
     }
 
-    fn request(
-        &self,
-        outgoing: &Outgoing<'_>,
-        subject: &str,
-        tags: Vec<MessageTag>,
-    ) -> Result<SendEmailFluentBuilder, BuildError> {
+    fn request(&self, outgoing: &Outgoing<'_>, subject: &str) -> Result<SendEmailFluentBuilder, BuildError> {
         let Outgoing { touch, to, lender, message, .. } = *outgoing;
         let content = |text: &str| Content::builder().data(text).charset(UTF_8).build();
         let mut body = Body::builder().text(content(&message.text)?);
@@ -96,16 +97,21 @@ impl SesSender {
             .destination(Destination::builder().to_addresses(to.address.reveal()).build())
             .reply_to_addresses(&lender.email)
             .content(EmailContent::builder().simple(simple).build())
-            .set_email_tags(Some(tags))
+            .set_email_tags(Some(self.tags(outgoing)?))
             .set_configuration_set_name(self.configuration_set.clone()))
     }
-}
 
-fn tags(outgoing: &Outgoing<'_>) -> Option<Vec<MessageTag>> {
-    [(tag::TOUCH, outgoing.touch.id.as_str()), (tag::TENANT, outgoing.tenant.as_str())]
-        .into_iter()
-        .map(|(name, id)| MessageTag::builder().name(name).value(tag::encode(id)?).build().ok())
-        .collect()
+    fn tags(&self, outgoing: &Outgoing<'_>) -> Result<Vec<MessageTag>, BuildError> {
+        let touch = outgoing.touch;
+        let tags = TouchTags {
+            tenant: outgoing.tenant.clone(),
+            customer: touch.customer.clone(),
+            on: touch.on,
+            touch: touch.id.clone(),
+        };
+        let tags = tags.write(&self.tag_key);
+        tags.into_iter().map(|(name, value)| MessageTag::builder().name(name).value(value).build()).collect()
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use domain::channel::Channel;
 use crate::provider::{self, CallTimeouts, TransmitMark};
 use crate::{Outcome, Outgoing};
 
-const PROVIDER: &str = "sns";
+const PROVIDER: &str = crate::SNS;
 
 /// Reminders are not promotional: SNS then prefers reliability over cost.
 const SMS_TYPE: (&str, &str) = ("AWS.SNS.SMS.SMSType", "Transactional");

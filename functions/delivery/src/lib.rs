@@ -244,6 +244,13 @@ async fn send(
     if let Err(error) = deps.store.settle(&tenant.tenant.id, &place, &settlement, now).await {
         tracing::error!(touch = %touch.id, %error, "the touch stays claimed; the sweeper will settle it");
     }
+    if let (Some(provider), store::Outcome::Sent { provider_id }) = (deps.sender.reports_by_id(), &settlement)
+    {
+        let referred = deps.store.refer(provider, provider_id, &tenant.tenant.id, &place, now).await;
+        if let Err(error) = referred {
+            tracing::error!(touch = %touch.id, %error, "delivery reports will not find the touch");
+        }
+    }
     delivered
 }
 

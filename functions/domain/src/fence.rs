@@ -8,14 +8,20 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::channel::Channel;
 use crate::contact::Contact;
 use crate::ids::{ObligationId, StageId, TouchId};
+use crate::touch::TouchItem;
 
 /// How many days of contacts a fence keeps: the longest cap counts seven days, a month is for people.
 pub const CONTACT_DAYS_KEPT: u64 = 35;
 
 /// The most touches of a customer whose tries are counted: there is one in the making, or two.
 pub const TRIED_TOUCHES_MAX: usize = 8;
+/// How many attempts that did not arrive a fence keeps. Where it is full, no further stage falls back.
+pub const FAILED_ATTEMPTS_MAX: usize = 16;
+/// How many days an attempt that did not arrive is kept: longer than any ladder runs.
+pub const FAILED_DAYS_KEPT: u64 = 365;
 
 /// The highest stage that a claim has reached for an obligation in the cycle of one due date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +34,18 @@ pub struct Reached {
     pub dpd: i32,
 }
 
+/// A contact whose message surely did not arrive, and what it was about. Its stages were taken back, so that they can
+/// be reached on another channel; on this one they never are again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// The instant of the contact.
+    pub at: DateTime<Utc>,
+    /// Its channel.
+    pub channel: Channel,
+    /// The obligations whose stage was taken back.
+    pub items: Vec<TouchItem>,
+}
+
 /// What every decision about the customer is checked against.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fence {
@@ -37,6 +55,8 @@ pub struct Fence {
     pub contacts: Vec<Contact>,
     /// The stage reached by each open obligation.
     pub reached: BTreeMap<ObligationId, Reached>,
+    /// Attempts that did not arrive and whose stages are not passed yet, oldest first.
+    pub failed: Vec<FailedAttempt>,
     /// The hash of the last audit entry; `None` before the first.
     pub audit_head: Option<String>,
     /// How often touches were tried and refused for now, at most [`TRIED_TOUCHES_MAX`] of them.
@@ -76,6 +96,67 @@ impl Fence {
         }
     }
 
+    /// Whether a stage was tried on a channel in the cycle of `due_on`, and the message did not arrive.
+    #[must_use]
+    pub fn was_tried(
+        &self,
+        obligation: &ObligationId,
+        due_on: NaiveDate,
+        stage: &StageId,
+        channel: Channel,
+    ) -> bool {
+        let is_it = |i: &TouchItem| i.obligation == *obligation && i.due_on == due_on && i.stage == *stage;
+        self.failed.iter().any(|attempt| attempt.channel == channel && attempt.items.iter().any(is_it))
+    }
+
+    /// Whether the message of a contact surely did not arrive.
+    #[must_use]
+    pub fn did_not_arrive(&self, contact: &Contact) -> bool {
+        self.failed.iter().any(|attempt| attempt.at == contact.at && attempt.channel == contact.channel)
+    }
+
+    /// Takes the stages of a message that did not arrive back to what they were `before` its claim, and remembers the
+    /// attempt; its contact stays. A stage that another claim has raised since stays as it is. Says whether a stage
+    /// was taken back: not where that was done before, or where [`FAILED_ATTEMPTS_MAX`] attempts are kept already.
+    pub fn fall_back(&mut self, attempt: FailedAttempt, before: &BTreeMap<ObligationId, Reached>) -> bool {
+        self.forget_passed_attempts(attempt.at);
+        let known = |a: &FailedAttempt| a.at == attempt.at && a.channel == attempt.channel;
+        if self.failed.len() >= FAILED_ATTEMPTS_MAX || self.failed.iter().any(known) {
+            return false;
+        }
+        let mut attempt = attempt;
+        attempt.items.retain(|item| {
+            self.reached(&item.obligation, item.due_on)
+                .is_some_and(|r| r.stage == item.stage && r.dpd == item.dpd)
+        });
+        for item in &attempt.items {
+            self.take_back(&item.obligation, before);
+        }
+        let fell_back = !attempt.items.is_empty();
+        if fell_back {
+            self.failed.push(attempt);
+        }
+        fell_back
+    }
+
+    /// Sets the stage of an obligation to what it was before a claim.
+    pub fn take_back(&mut self, obligation: &ObligationId, before: &BTreeMap<ObligationId, Reached>) {
+        match before.get(obligation) {
+            Some(reached) => self.reached.insert(obligation.clone(), reached.clone()),
+            None => self.reached.remove(obligation),
+        };
+    }
+
+    /// Drops the attempts whose every stage is passed, and those older than [`FAILED_DAYS_KEPT`] days at `at`.
+    fn forget_passed_attempts(&mut self, at: DateTime<Utc>) {
+        let reached = &self.reached;
+        let is_passed = |item: &TouchItem| {
+            reached.get(&item.obligation).is_some_and(|r| r.due_on == item.due_on && r.dpd > item.dpd)
+        };
+        let first = at.checked_sub_days(Days::new(FAILED_DAYS_KEPT)).unwrap_or(at);
+        self.failed.retain(|a| a.at >= first && !a.items.iter().all(is_passed));
+    }
+
     /// Drops the contacts that are older than [`CONTACT_DAYS_KEPT`] days on `on`.
     pub fn forget_old_contacts(&mut self, on: NaiveDate) {
         if let Some(first) = on.checked_sub_days(Days::new(CONTACT_DAYS_KEPT)) {
@@ -87,7 +168,6 @@ impl Fence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::Channel;
 
     fn contact(minute: u32, direct: bool) -> Contact {
         let on = NaiveDate::from_ymd_opt(2026, 3, 10).unwrap();
@@ -103,5 +183,57 @@ mod tests {
         assert!(fence.add_contact(contact(30, true)), "the customer answered after all");
         assert!(!fence.add_contact(contact(30, false)), "an answer is not taken back");
         assert_eq!(fence.contacts, [contact(10, false), contact(30, true)]);
+    }
+
+    fn at(hour: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + chrono::Duration::hours(hour)
+    }
+
+    fn attempt(hour: i64, stage: &str, dpd: i32) -> FailedAttempt {
+        let item = TouchItem {
+            obligation: ObligationId::new("a").unwrap(),
+            due_on: NaiveDate::from_ymd_opt(1970, 1, 1).unwrap(),
+            stage: StageId::new(stage).unwrap(),
+            dpd,
+        };
+        FailedAttempt { at: at(hour), channel: Channel::Email, items: vec![item] }
+    }
+
+    fn reach(fence: &mut Fence, item: &TouchItem) {
+        let reached = Reached { due_on: item.due_on, stage: item.stage.clone(), dpd: item.dpd };
+        fence.reached.insert(item.obligation.clone(), reached);
+    }
+
+    #[test]
+    fn a_stage_falls_back_once_and_is_never_tried_on_the_same_channel_again() {
+        let (tried, mut fence) = (attempt(1, "d3", 3), Fence::default());
+        let item = &tried.items[0];
+        let (before, stage) = (BTreeMap::new(), &item.stage);
+        reach(&mut fence, item);
+        assert!(fence.fall_back(tried.clone(), &before));
+        assert!(fence.reached.is_empty());
+        assert!(fence.was_tried(&item.obligation, item.due_on, stage, Channel::Email));
+        assert!(!fence.was_tried(&item.obligation, item.due_on, stage, Channel::Sms));
+        // The stage goes out on another channel; the same news again must not open it once more.
+        reach(&mut fence, item);
+        assert!(!fence.fall_back(tried.clone(), &before));
+        assert_eq!(fence.reached[&item.obligation].stage, *stage);
+        // Only when a higher stage is reached is the attempt of no more use.
+        reach(&mut fence, &attempt(2, "d8", 8).items[0]);
+        assert!(!fence.fall_back(tried.clone(), &before));
+        assert!(fence.failed.is_empty());
+        assert_eq!(fence.reached[&item.obligation].dpd, 8);
+    }
+
+    #[test]
+    fn a_fence_that_is_full_of_failed_attempts_lets_nothing_more_fall_back() {
+        let mut fence = Fence::default();
+        for hour in 0..40 {
+            let tried = attempt(hour, "d3", 3);
+            reach(&mut fence, &tried.items[0]);
+            assert_eq!(fence.fall_back(tried, &BTreeMap::new()), hour < 16, "{hour}");
+        }
+        assert_eq!(fence.failed.len(), FAILED_ATTEMPTS_MAX);
+        assert!(!fence.reached.is_empty());
     }
 }

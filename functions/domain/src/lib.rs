@@ -13,6 +13,7 @@ pub mod contact_check;
 pub mod content_check;
 pub mod csv_text;
 pub mod customer;
+pub mod delivery;
 pub mod email;
 pub mod fence;
 pub mod ids;

@@ -184,6 +184,7 @@ impl<'a> Desk<'a> {
             match self.way_for(lead, contacts.as_deref()) {
                 Way::Now(channel) => {
                     self.keep_authorised(&mut open, channel, verdicts);
+                    self.split_tried(&mut open, channel, verdicts);
                     self.split_full(&mut open, verdicts);
                     plan.now = Some(self.touch(&open, channel, self.now));
                     for candidate in &open {
@@ -218,6 +219,7 @@ impl<'a> Desk<'a> {
         let Some(first) = open.iter().position(|c| c.dpd <= 0).filter(|i| *i > 0) else { return false };
         let Way::Now(channel) = self.way_for(&open[first], None) else { return false };
         let mut early = open.split_off(first);
+        self.split_tried(&mut early, channel, verdicts);
         self.split_full(&mut early, verdicts);
         plan.now = Some(self.touch(&early, channel, self.now));
         for candidate in &early {
@@ -259,6 +261,23 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// Keeps what was not tried on the channel before; the rest is explained and comes up again tomorrow, by itself.
+    fn split_tried(&self, open: &mut Vec<Candidate<'a>>, channel: Channel, verdicts: &mut [Option<Verdict>]) {
+        open.retain(|candidate| {
+            let tried = self.was_tried(candidate, channel);
+            if tried {
+                let reason = Reason::new(ReasonCode::AlreadyTried, channel.as_str());
+                verdicts[candidate.index] = Some(verdict(candidate, Decision::Defer, vec![reason]));
+            }
+            !tried
+        });
+    }
+
+    fn was_tried(&self, candidate: &Candidate<'a>, channel: Channel) -> bool {
+        let Candidate { obligation, stage, .. } = candidate;
+        self.facts.fence.was_tried(&obligation.id, obligation.due_on, &stage.id, channel)
+    }
+
     fn defer(
         &self,
         mut open: Vec<Candidate<'a>>,
@@ -277,6 +296,7 @@ impl<'a> Desk<'a> {
             serves
         });
         self.keep_authorised(&mut open, channel, verdicts);
+        self.split_tried(&mut open, channel, verdicts);
         self.split_full(&mut open, verdicts);
         for candidate in &open {
             verdicts[candidate.index] = Some(verdict(candidate, Decision::Defer, vec![reason.clone()]));
@@ -298,6 +318,10 @@ impl<'a> Desk<'a> {
             }
             if let Some(reason) = self.gated(channel, purpose) {
                 reasons.push(reason);
+                continue;
+            }
+            if self.was_tried(lead, channel) {
+                reasons.push(Reason::new(ReasonCode::AlreadyTried, channel.as_str()));
                 continue;
             }
             let Some(blocked) = self.blocked(channel, purpose, contacts) else {
@@ -366,10 +390,12 @@ impl<'a> Desk<'a> {
         Some(Blocked { reason, from })
     }
 
-    /// The next local midnight, where a message already went out today.
+    /// The next local midnight, where a message already went out today. One that did not arrive was none: the limit
+    /// is the tenant's own, and the caps of the law count every contact in any case.
     fn after_todays_message(&self, contacts: &[Contact]) -> Option<DateTime<Utc>> {
         let today = |c: &&Contact| c.at <= self.now && c.at.with_timezone(&self.zone).date_naive() == self.on;
-        contacts.iter().rev().find(today).and_then(|_| self.midnight_after(self.now))
+        let arrived = |c: &&Contact| !self.facts.fence.did_not_arrive(c);
+        contacts.iter().rev().filter(today).find(arrived).and_then(|_| self.midnight_after(self.now))
     }
 
     /// The first instant of the next local day. Where midnight does not exist, the first instant that does.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::channel::{Channel, Purpose, Tone};
+use crate::delivery::{Ignored, Refused, Report, Source, Step, Transition};
 use crate::ids::{CustomerId, ObligationId, PolicyId, StageId, TemplateId, TenantId, TouchId};
 
 /// The most obligations that one message carries; the rest of a customer's waits for the next one.
@@ -87,6 +88,12 @@ pub enum TouchState {
     Failed,
     /// The provider may or may not have accepted it.
     Unknown,
+    /// It reached the customer's mailbox or telephone.
+    Delivered,
+    /// The provider accepted it, and it did not reach the customer.
+    Bounced,
+    /// It reached the customer, who does not want such messages.
+    Complained,
     /// A fact arrived that forbids it.
     Prevented,
     /// Another touch carries what it was about.
@@ -94,6 +101,67 @@ pub enum TouchState {
 }
 
 impl TouchState {
+    /// Every state.
+    pub const ALL: &'static [Self] = &[
+        Self::Planned,
+        Self::Claimed,
+        Self::Sent,
+        Self::Failed,
+        Self::Unknown,
+        Self::Delivered,
+        Self::Bounced,
+        Self::Complained,
+        Self::Prevented,
+        Self::Superseded,
+    ];
+
+    /// How much is known about the message of a claim: a touch only moves to a state of a higher rank, so that what
+    /// is said late, twice or out of order never takes back what is known. `None` where no provider was called.
+    #[must_use]
+    pub const fn rank(self) -> Option<u8> {
+        match self {
+            Self::Planned | Self::Prevented | Self::Superseded => None,
+            Self::Claimed => Some(0),
+            Self::Unknown => Some(1),
+            Self::Sent => Some(2),
+            // A provider may accept a message and refuse it afterwards.
+            Self::Failed => Some(3),
+            Self::Delivered => Some(4),
+            // A mailbox may take a message and return it afterwards.
+            Self::Bounced => Some(5),
+            Self::Complained => Some(6),
+        }
+    }
+
+    /// What a transition does to a touch in this state. Total: every state has an answer to everything that may be
+    /// said, by whomever.
+    #[must_use]
+    pub fn advance(self, transition: Transition) -> Step {
+        let Transition { report, source } = transition;
+        let Some(rank) = self.rank() else { return Step::Refused(Refused::NeverSent) };
+        if !source.may_say(report) {
+            return Step::Refused(Refused::NotItsWord);
+        }
+        let to = report.state();
+        if self == to {
+            return Step::Already;
+        }
+        let is_open = matches!(self, Self::Claimed | Self::Unknown);
+        match source {
+            Source::Provider => {}
+            // Whoever gave a claim up, the sender's own answer says more.
+            Source::Sender if is_open => {}
+            Source::Sender if report == Report::Failed => return Step::Refused(Refused::Contradiction),
+            Source::Sender => return Step::Ignored(Ignored::Behind),
+            Source::Sweeper if self == Self::Claimed => {}
+            Source::Sweeper => return Step::Ignored(Ignored::Behind),
+            // While it is claimed, the call to the provider may still be under way.
+            Source::Person if self == Self::Unknown => {}
+            Source::Person => return Step::Refused(Refused::NotUnknown),
+        }
+        if to.rank() > Some(rank) { Step::Made(to) } else { Step::Ignored(Ignored::Behind) }
+    }
+
     /// The stable wire name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -103,6 +171,9 @@ impl TouchState {
             Self::Sent => "sent",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
+            Self::Delivered => "delivered",
+            Self::Bounced => "bounced",
+            Self::Complained => "complained",
             Self::Prevented => "prevented",
             Self::Superseded => "superseded",
         }
@@ -123,18 +194,11 @@ pub struct UnknownState(String);
 impl FromStr for TouchState {
     type Err = UnknownState;
     fn from_str(text: &str) -> Result<Self, UnknownState> {
-        [
-            Self::Planned,
-            Self::Claimed,
-            Self::Sent,
-            Self::Failed,
-            Self::Unknown,
-            Self::Prevented,
-            Self::Superseded,
-        ]
-        .into_iter()
-        .find(|s| s.as_str() == text)
-        .ok_or_else(|| UnknownState(text.chars().take(40).collect()))
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|s| s.as_str() == text)
+            .ok_or_else(|| UnknownState(text.chars().take(40).collect()))
     }
 }
 

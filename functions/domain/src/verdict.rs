@@ -67,6 +67,8 @@ pub enum ReasonCode {
     NoContactPoint,
     /// The contact point must not be used.
     Suppressed,
+    /// The stage was tried on the channel, and the message did not arrive.
+    AlreadyTried,
     /// The stage has no text for the channel.
     NoTemplate,
     /// A condition of the jurisdiction that the facts do not show to be met.
@@ -98,6 +100,7 @@ impl ReasonCode {
             Self::OptedOut => "opted_out",
             Self::NoContactPoint => "no_contact_point",
             Self::Suppressed => "suppressed",
+            Self::AlreadyTried => "already_tried",
             Self::NoTemplate => "no_template",
             Self::Gate => "gate",
             Self::OneMessageADay => "one_message_a_day",

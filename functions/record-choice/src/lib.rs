@@ -18,7 +18,7 @@ use domain::customer::Customer;
 use domain::ids::{ChoiceId, CustomerId, IdError, TenantId};
 use runtime::rules::{RulesCache, RulesError, TenantRules};
 use serde::Serialize;
-use store::{ChoiceError, Lifted, Recorded, Store, StoreError, SuppressionKey};
+use store::{ChoiceError, Kept, Lifted, Store, StoreError, SuppressionKey};
 
 pub use event::{
     Channels, ChoiceEvent, EVENT_VERSION, EventError, HoursEvent, InboundSms, LinkEvent, ReplyEvent, Version,
@@ -214,8 +214,8 @@ async fn reply(deps: &Deps, event: ReplyEvent, now: DateTime<Utc>) -> Result<Out
     let lifted = match meaning {
         ReplyMeaning::Withdraw => {
             return Ok(match store.suppress_by_reply(&tenant, secret, point, at).await? {
-                Recorded::New => Outcome::Suppressed { tenant, choice },
-                Recorded::Already => Outcome::Unchanged { tenant, choice },
+                Kept::New => Outcome::Suppressed { tenant, choice },
+                Kept::Already => Outcome::Unchanged { tenant, choice },
             });
         }
         ReplyMeaning::GrantAgain => store.lift_by_reply(&tenant, secret, point, at).await?,
@@ -238,8 +238,8 @@ async fn record(
     let recorded = deps.store.record_choice(&rules.scope(), &customer, &choice).await?;
     tracing::info!(%tenant, %customer, choice = %choice.id, ?recorded, "choice handled");
     Ok(match recorded {
-        Recorded::New => Outcome::Recorded { tenant, customer, choice: choice.id },
-        Recorded::Already => Outcome::Unchanged { tenant, choice: choice.id },
+        Kept::New => Outcome::Recorded { tenant, customer, choice: choice.id },
+        Kept::Already => Outcome::Unchanged { tenant, choice: choice.id },
     })
 }
 

@@ -33,6 +33,25 @@ pub async fn each_job<J: Job, E: Display>(
     response
 }
 
+/// Handles the text of each record of a batch in order and reports those that failed, for events that are no jobs of
+/// ours.
+pub async fn each_body<E: Display>(
+    event: SqsEvent,
+    mut handle: impl AsyncFnMut(String) -> Result<(), E>,
+) -> SqsBatchResponse {
+    let mut failures = Vec::new();
+    for record in event.records {
+        let id = record.message_id.unwrap_or_default();
+        if let Err(problem) = handle(record.body.unwrap_or_default()).await {
+            tracing::error!(message_id = %id, %problem, "an event of the batch failed");
+            failures.push(failure(id));
+        }
+    }
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failures;
+    response
+}
+
 fn failure(id: String) -> BatchItemFailure {
     let mut failure = BatchItemFailure::default();
     failure.item_identifier = id;

@@ -3,6 +3,7 @@
 // The future of an SDK call is deep, and its layout is computed for the whole of main.
 #![recursion_limit = "256"]
 
+use channels::tag::TagKey;
 use channels::{Sender, SesSender};
 use domain::channel::Channel;
 use runtime::decision_log::DecisionLog;
@@ -21,6 +22,7 @@ async fn main() -> anyhow::Result<()> {
             &config,
             setting("SES_FROM")?,
             setting("SES_CONFIGURATION_SET").ok(),
+            TagKey::new(setting("EVENT_TAG_KEY")?),
         )),
         channel: Channel::Email,
         email: queue(&config, "EMAIL_QUEUE_URL")?,

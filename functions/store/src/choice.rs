@@ -29,7 +29,7 @@ const BY_REPLY: &str = "reply";
 
 /// What became of a choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
+pub enum Kept {
     /// It is kept now.
     New,
     /// It was kept before.
@@ -79,12 +79,12 @@ impl Store {
         scope: &Scope,
         customer: &CustomerId,
         choice: &Choice,
-    ) -> Result<Recorded, ChoiceError> {
+    ) -> Result<Kept, ChoiceError> {
         let place = key::choice(&scope.tenant, customer, &choice.id);
         for _ in 0..CHOICE_TRIES_MAX {
             let known = self.choices(&scope.tenant, customer).await?;
             match known.iter().find(|k| k.id == choice.id) {
-                Some(same) if same == choice => return Ok(Recorded::Already),
+                Some(same) if same == choice => return Ok(Kept::Already),
                 Some(_) => return Err(ChoiceError::Conflict { id: choice.id.clone() }),
                 None if choice.what.grants() && known.len() >= CHOICES_MAX => {
                     return Err(ChoiceError::TooMany { customer: customer.clone() });
@@ -95,7 +95,7 @@ impl Store {
             let item = encode_choice(place.clone(), choice);
             let put = Write::Put { table: Table::Ops, item, condition: Some(Expression::absent()) };
             match self.transact("choice", vec![put, bump(scope, customer, fence.is_some())]).await {
-                Ok(()) => return Ok(Recorded::New),
+                Ok(()) => return Ok(Kept::New),
                 Err(failure) if failure.is_contention() => {}
                 Err(failure) => return Err(failed("choice", failure).into()),
             }
@@ -136,7 +136,7 @@ impl Store {
         secret: &SuppressionKey,
         (channel, address): (Channel, &Address),
         at: DateTime<Utc>,
-    ) -> Result<Recorded, StoreError> {
+    ) -> Result<Kept, StoreError> {
         let mut item = keyed(secret.place(tenant, channel, address));
         set(&mut item, "rs", BY_REPLY);
         set(&mut item, "at", at.timestamp_millis());
@@ -146,8 +146,8 @@ impl Store {
             values: vec![(":rs", BY_REPLY.into()), (":at", at.timestamp_millis().into())],
         };
         match self.write("reply", Write::Put { table: Table::Ops, item, condition: Some(condition) }).await {
-            Ok(()) => Ok(Recorded::New),
-            Err(Failure::Condition(_)) => Ok(Recorded::Already),
+            Ok(()) => Ok(Kept::New),
+            Err(Failure::Condition(_)) => Ok(Kept::Already),
             Err(failure) => Err(failed("reply", failure)),
         }
     }

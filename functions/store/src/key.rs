@@ -171,6 +171,15 @@ pub(crate) fn customer_of(pk: &str) -> Option<CustomerId> {
     }
 }
 
+/// The tenant of a customer's partition key.
+pub(crate) fn tenant_of(pk: &str) -> Option<TenantId> {
+    let mut parts = pk.split('#');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("T"), Some(tenant), Some("CUST")) => TenantId::new(unescape(tenant)).ok(),
+        _ => None,
+    }
+}
+
 pub(crate) fn profile(of: &TenantId, customer: &CustomerId) -> Key {
     Key::new(customer_partition(of, customer), PROFILE)
 }
@@ -203,6 +212,16 @@ pub(crate) fn touch_of(sk: &str) -> Option<(NaiveDate, TouchId)> {
 
 pub(crate) fn suppression(of: &TenantId, channel: Channel, hmac_hex: &str) -> Key {
     Key::new(format!("{}#SUPP#{}#{hmac_hex}", tenant(of), channel.as_str()), "SUPP")
+}
+
+/// The soft bounces of the contact point of a [`suppression`].
+pub(crate) fn soft_bounces(of_suppression: Key) -> Key {
+    Key::new(of_suppression.pk, "SOFT")
+}
+
+/// What a provider's own id of a message refers to.
+pub(crate) fn reference(provider: &str, provider_id: &str) -> Key {
+    Key::new(format!("MSG#{}#{}", escape(provider), escape(provider_id)), "REF")
 }
 
 pub(crate) fn import(of: &TenantId, sha256: &str) -> Key {

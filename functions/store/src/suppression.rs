@@ -46,6 +46,14 @@ impl SuppressionKey {
     }
 }
 
+/// Puts a suppression where [`SuppressionKey::place`] says.
+pub(crate) fn suppression_write(place: Key, reason: &str, at: DateTime<Utc>) -> Write {
+    let mut item = keyed(place);
+    set(&mut item, "rs", clipped(reason));
+    set(&mut item, "at", at.timestamp_millis());
+    Write::Put { table: Table::Ops, item, condition: None }
+}
+
 impl Store {
     /// Suppresses a contact point. Where the customer is known, its fence gets a new version in the same
     /// transaction, so that a decision made before can no longer be carried out. Again is fine.
@@ -61,10 +69,7 @@ impl Store {
         reason: &str,
         at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let mut item = keyed(secret.place(tenant, channel, address));
-        set(&mut item, "rs", clipped(reason));
-        set(&mut item, "at", at.timestamp_millis());
-        let put = Write::Put { table: Table::Ops, item, condition: None };
+        let put = suppression_write(secret.place(tenant, channel, address), reason, at);
         if let Some(customer) = customer {
             let bump = Write::Update {
                 key: key::fence(tenant, customer),

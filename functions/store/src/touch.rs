@@ -4,14 +4,16 @@
 //! something else is a conflict that says what was found.
 
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
+use domain::delivery::{History, Step};
 use domain::fence::Fence;
 use domain::ids::{CustomerId, TenantId, TouchId};
 use domain::touch::{Touch, TouchState};
 
 use crate::backend::{Expression, Failure, Query, Table, Write};
 use crate::claim::fence_write;
-use crate::item::{StoredTouch, decode_fence, settled_item};
+use crate::item::{StoredTouch, decode_fence, history_text};
 use crate::key::{TOUCH, customer_partition};
+use crate::record::{RecordError, TouchEvent};
 use crate::wave::waiting_item;
 use crate::{Scope, Store, StoreError, failed, key};
 
@@ -40,7 +42,7 @@ impl TouchKey {
         Self { customer: touch.customer.clone(), on: touch.on, id: touch.id.clone() }
     }
 
-    fn key(&self, tenant: &TenantId) -> key::Key {
+    pub(crate) fn key(&self, tenant: &TenantId) -> key::Key {
         key::touch(tenant, &self.customer, self.on, &self.id)
     }
 }
@@ -107,6 +109,8 @@ pub struct TouchRecord {
     pub provider_id: Option<String>,
     /// Why it failed, is unknown, or was prevented; the id of the touch that superseded it.
     pub reason: Option<String>,
+    /// What was said about it since its claim: when, by whom, and why.
+    pub history: History,
 }
 
 impl From<StoredTouch> for TouchRecord {
@@ -119,12 +123,16 @@ impl From<StoredTouch> for TouchRecord {
             fence_version: s.fence_version,
             provider_id: s.provider_id,
             reason: s.reason,
+            history: s.history,
         }
     }
 }
 
 impl Store {
-    /// Closes a claim with the outcome of the provider call. Counted as `settle`.
+    /// Closes a claim with the outcome of the provider call. Counted as `settle`; a failure also lets the stages of
+    /// the touch fall back, which is counted as `record`.
+    ///
+    /// What an event or the sweeper has said meanwhile is no conflict: more is known then, or this says more.
     ///
     /// # Errors
     /// [`TouchError::Conflict`] when the touch is not claimed, or is settled with another outcome.
@@ -135,21 +143,25 @@ impl Store {
         outcome: &Outcome,
         at: DateTime<Utc>,
     ) -> Result<Change, TouchError> {
+        let event = TouchEvent::of_outcome(outcome, at);
         let (to, update, names, detail): (_, _, &'static [&'static str], _) = match outcome {
             Outcome::Sent { provider_id } => (
                 TouchState::Sent,
-                "SET #st = :to, #sa = :at, #pi = :detail",
-                &["st", "sa", "pi"],
+                "SET #st = :to, #sa = :at, #hs = :hs, #pi = :detail",
+                &["st", "sa", "hs", "pi"],
                 provider_id,
             ),
+            Outcome::Unknown { reason } => (
+                TouchState::Unknown,
+                "SET #st = :to, #sa = :at, #hs = :hs, #rs = :detail",
+                &["st", "sa", "hs", "rs"],
+                reason,
+            ),
             Outcome::Failed { reason } => {
-                (TouchState::Failed, "SET #st = :to, #sa = :at, #rs = :detail", &["st", "sa", "rs"], reason)
-            }
-            Outcome::Unknown { reason } => {
-                (TouchState::Unknown, "SET #st = :to, #sa = :at, #rs = :detail", &["st", "sa", "rs"], reason)
+                return self.settle_by_record(tenant, touch, &event, TouchState::Failed, reason, at).await;
             }
         };
-        let detail = clipped(detail);
+        let history: History = [event.entry(at)].into_iter().collect();
         let condition = Expression {
             text: "#st = :from",
             names,
@@ -157,33 +169,47 @@ impl Store {
                 (":from", TouchState::Claimed.as_str().into()),
                 (":to", to.as_str().into()),
                 (":at", at.timestamp_millis().into()),
-                (":detail", detail.as_str().into()),
+                (":hs", history_text(&history).into()),
+                (":detail", clipped(detail).into()),
             ],
         };
-        let write = Write::Update { key: touch.key(tenant), update, condition };
-        self.change_touch("settle", write, TouchState::Claimed, to, &detail).await
+        match self.write("settle", Write::Update { key: touch.key(tenant), update, condition }).await {
+            Ok(()) => Ok(Change::Made),
+            Err(Failure::Condition(_)) => self.settle_by_record(tenant, touch, &event, to, detail, at).await,
+            Err(failure) => Err(failed("settle", failure).into()),
+        }
     }
 
-    async fn change_touch(
+    /// Settles what is not simply claimed, or whose fence changes too.
+    async fn settle_by_record(
         &self,
-        operation: &'static str,
-        write: Write,
-        expected: TouchState,
+        tenant: &TenantId,
+        touch: &TouchKey,
+        event: &TouchEvent,
         to: TouchState,
         detail: &str,
+        at: DateTime<Utc>,
     ) -> Result<Change, TouchError> {
-        match self.write(operation, write).await {
-            Ok(()) => Ok(Change::Made),
-            Err(Failure::Condition(None)) => Err(TouchError::Conflict { found: None, expected }),
-            Err(Failure::Condition(Some(found))) => {
-                let (state, provider_id, reason) = settled_item(&found)?;
-                let stored = if to == TouchState::Sent { provider_id } else { reason };
-                if state == to && stored == Some(detail) {
-                    return Ok(Change::Already);
-                }
-                Err(TouchError::Conflict { found: Some(state), expected })
+        let conflict = |found| TouchError::Conflict { found, expected: TouchState::Claimed };
+        let recorded = match self.record(tenant, None, touch, event, at).await {
+            Ok(recorded) => recorded,
+            Err(RecordError::Missing) => return Err(conflict(None)),
+            Err(RecordError::Refused { found, .. }) => return Err(conflict(Some(found))),
+            Err(RecordError::Store(error)) => return Err(error.into()),
+        };
+        match recorded.step {
+            Step::Made(_) => Ok(Change::Made),
+            Step::Already => {
+                let found = recorded.touch;
+                let kept = if to == TouchState::Sent { found.provider_id } else { found.reason };
+                let is_same = kept.as_deref() == Some(clipped(detail).as_str());
+                if is_same { Ok(Change::Already) } else { Err(conflict(Some(to))) }
             }
-            Err(failure) => Err(failed(operation, failure).into()),
+            // Somebody else has said for sure that it was not sent.
+            Step::Ignored(_) if recorded.touch.state == TouchState::Failed => {
+                Err(conflict(Some(TouchState::Failed)))
+            }
+            Step::Ignored(_) | Step::Refused(_) => Ok(Change::Already),
         }
     }
 
@@ -298,10 +324,7 @@ fn fence_without(fence: &Fence, claimed: &StoredTouch, claimed_at: DateTime<Utc>
             .reached(&item.obligation, item.due_on)
             .is_some_and(|r| r.stage == item.stage && r.dpd == item.dpd);
         if ours {
-            match claimed.before.get(&item.obligation) {
-                Some(before) => next.reached.insert(item.obligation.clone(), before.clone()),
-                None => next.reached.remove(&item.obligation),
-            };
+            next.take_back(&item.obligation, &claimed.before);
         }
     }
     next

@@ -7,7 +7,7 @@ use domain::ids::ChoiceId;
 use domain::import::row::CONSENT_FLOOR_ON;
 
 use super::*;
-use crate::{ChoiceError, ClaimConflict, ClaimError, Lifted, Recorded, SuppressionKey};
+use crate::{ChoiceError, ClaimConflict, ClaimError, Kept, Lifted, SuppressionKey};
 
 on_every_backend!(
     a_choice_is_recorded_once_and_moves_the_fence,
@@ -39,7 +39,7 @@ fn choice(id: &str, granted: bool, said_at: DateTime<Utc>) -> Choice {
     Choice { id, at: said_at, what: Chosen::Words(vec![word(granted, said_at)]) }
 }
 
-async fn record(store: &Store, choice: &Choice) -> Result<Recorded, ChoiceError> {
+async fn record(store: &Store, choice: &Choice) -> Result<Kept, ChoiceError> {
     store.record_choice(&scope(), &customer_id("c"), choice).await
 }
 
@@ -61,18 +61,18 @@ async fn import(store: &Store, sequence: u64, as_of: i64, row: AccountRow) {
 async fn a_choice_is_recorded_once_and_moves_the_fence(store: &Store) {
     with_two_obligations(store).await;
     let withdrawal = choice("e-1", false, at(3, 15));
-    assert_eq!(record(store, &withdrawal).await, Ok(Recorded::New));
+    assert_eq!(record(store, &withdrawal).await, Ok(Kept::New));
     assert!(!is_reachable(store).await);
     let after = facts(store, "c").await;
     assert_eq!(after.fence.version, 2);
-    assert_eq!(record(store, &withdrawal).await, Ok(Recorded::Already));
+    assert_eq!(record(store, &withdrawal).await, Ok(Kept::Already));
     assert_eq!(facts(store, "c").await, after);
     let other = record(store, &choice("e-1", true, at(3, 15))).await;
     assert!(matches!(other, Err(ChoiceError::Conflict { .. })), "{other:?}");
-    assert_eq!(record(store, &choice("e-2", true, at(3, 16))).await, Ok(Recorded::New));
+    assert_eq!(record(store, &choice("e-2", true, at(3, 16))).await, Ok(Kept::New));
     assert!(is_reachable(store).await);
     // What comes late and was said early changes nothing.
-    assert_eq!(record(store, &choice("e-0", false, at(3, 14))).await, Ok(Recorded::New));
+    assert_eq!(record(store, &choice("e-0", false, at(3, 14))).await, Ok(Kept::New));
     assert!(is_reachable(store).await);
     assert_eq!(store.choices(&scope().tenant, &customer_id("c")).await.unwrap().len(), 3);
 }
@@ -87,7 +87,7 @@ async fn a_withdrawal_between_decision_and_claim_wins(store: &Store) {
 }
 
 async fn a_choice_may_come_before_its_customer(store: &Store) {
-    assert_eq!(record(store, &choice("e-1", false, at(3, 15))).await, Ok(Recorded::New));
+    assert_eq!(record(store, &choice("e-1", false, at(3, 15))).await, Ok(Kept::New));
     assert_eq!(store.customer_facts(&scope().tenant, &customer_id("c")).await.unwrap(), None);
     with_two_obligations(store).await;
     assert!(!is_reachable(store).await);
@@ -171,8 +171,8 @@ async fn a_reply_suppresses_and_a_later_one_lifts(store: &Store) {
     let stop = async |at| store.suppress_by_reply(&tenant, &secret(), point, at).await.unwrap();
     let start = async |at| store.lift_by_reply(&tenant, &secret(), point, at).await.unwrap();
     assert_eq!(start(at(1, 1)).await, Lifted::NotByReply);
-    assert_eq!(stop(at(1, 2)).await, Recorded::New);
-    assert_eq!(stop(at(1, 2)).await, Recorded::Already);
+    assert_eq!(stop(at(1, 2)).await, Kept::New);
+    assert_eq!(stop(at(1, 2)).await, Kept::Already);
     assert!(is_suppressed(store, &number).await);
     assert_eq!(
         start(at(1, 2)).await,
@@ -183,9 +183,9 @@ async fn a_reply_suppresses_and_a_later_one_lifts(store: &Store) {
     assert_eq!(start(at(1, 3)).await, Lifted::Already);
     assert!(!is_suppressed(store, &number).await);
     // The first reply comes once more: it is older than what lifted it.
-    assert_eq!(stop(at(1, 2)).await, Recorded::Already);
+    assert_eq!(stop(at(1, 2)).await, Kept::Already);
     assert!(!is_suppressed(store, &number).await);
-    assert_eq!(stop(at(1, 4)).await, Recorded::New);
+    assert_eq!(stop(at(1, 4)).await, Kept::New);
     assert!(is_suppressed(store, &number).await);
 }
 
@@ -193,7 +193,7 @@ async fn a_reply_lifts_nothing_else(store: &Store) {
     let (tenant, number) = (scope().tenant, Address::new("+573000000000"));
     let point = (Channel::Sms, &number);
     store.suppress(&tenant, &secret(), point, None, "complaint", at(1, 1)).await.unwrap();
-    assert_eq!(store.suppress_by_reply(&tenant, &secret(), point, at(1, 2)).await, Ok(Recorded::Already));
+    assert_eq!(store.suppress_by_reply(&tenant, &secret(), point, at(1, 2)).await, Ok(Kept::Already));
     assert_eq!(store.lift_by_reply(&tenant, &secret(), point, at(1, 3)).await, Ok(Lifted::NotByReply));
     assert!(is_suppressed(store, &number).await);
 }

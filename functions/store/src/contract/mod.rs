@@ -7,6 +7,7 @@ mod claims;
 mod documents;
 mod imports;
 mod people;
+mod records;
 mod scans;
 mod touches;
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use domain::channel::Channel;
 use domain::contact::Contact;
-use domain::fence::{Fence, Reached};
+use domain::fence::{FailedAttempt, Fence, Reached};
 use domain::ids::{CustomerId, ObligationId, StageId, TouchId};
+use domain::touch::TouchItem;
 
 use super::{Reader, keyed, set, set_some};
 use crate::backend::Item;
@@ -25,6 +26,9 @@ pub(crate) fn encode_fence(scope: &Scope, customer: &CustomerId, fence: &Fence) 
     if !fence.contacts.is_empty() {
         set(&mut item, "k", contacts_text(&fence.contacts));
     }
+    if !fence.failed.is_empty() {
+        set(&mut item, "fa", failed_text(&fence.failed));
+    }
     if !fence.reached.is_empty() {
         let reached = reached_text(fence.reached.iter());
         set(&mut item, "r", reached);
@@ -40,6 +44,7 @@ pub(crate) fn decode_fence(item: &Item) -> Result<Fence, StoreError> {
         version: r.number("v")?,
         contacts: r.read_or("k", "contacts", contacts_of)?.unwrap_or_default(),
         reached: r.read_or("r", "reached stages", reached_map)?.unwrap_or_default(),
+        failed: r.read_or("fa", "attempts that did not arrive", failed_of)?.unwrap_or_default(),
         audit_head: r.text_or("ah")?.map(str::to_owned),
         tries: r.read_or("tr", "tries", tries_of)?.unwrap_or_default(),
         erased_at: r.instant_or("er")?,
@@ -80,15 +85,57 @@ fn contacts_text(contacts: &[Contact]) -> String {
 }
 
 fn contacts_of(text: &str) -> Option<Vec<Contact>> {
-    let one = |text: &str| {
-        let (digits, last) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let last = last.chars().next()?;
-        let channel = Channel::ALL.iter().copied().find(|c| letter(*c) == last.to_ascii_lowercase())?;
-        // Negative instants are written in two's complement.
-        let ms = u64::from_str_radix(digits, 16).ok()?.cast_signed();
-        Some(Contact { at: DateTime::from_timestamp_millis(ms)?, channel, direct: last.is_ascii_uppercase() })
+    text.split(' ').map(contact_of).collect()
+}
+
+fn contact_of(text: &str) -> Option<Contact> {
+    let (digits, last) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let last = last.chars().next()?;
+    let channel = Channel::ALL.iter().copied().find(|c| letter(*c) == last.to_ascii_lowercase())?;
+    Some(Contact { at: instant_of_hex(digits)?, channel, direct: last.is_ascii_uppercase() })
+}
+
+/// The instant of milliseconds since 1970 in hexadecimal digits; negative ones are in two's complement.
+pub(crate) fn instant_of_hex(digits: &str) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(u64::from_str_radix(digits, 16).ok()?.cast_signed())
+}
+
+/// Attempts that did not arrive: `<ms since 1970, hex><channel letter>,<items as reached>`, and `#`, which no escaped id
+/// has, between.
+pub(crate) fn failed_text(attempts: &[FailedAttempt]) -> String {
+    let one = |a: &FailedAttempt| {
+        format!("{:x}{},{}", a.at.timestamp_millis(), letter(a.channel), items_text(&a.items))
     };
-    text.split(' ').map(one).collect()
+    attempts.iter().map(one).collect::<Vec<_>>().join("#")
+}
+
+fn failed_of(text: &str) -> Option<Vec<FailedAttempt>> {
+    let one = |text: &str| {
+        let (contact, items) = text.split_once(',')?;
+        let Contact { at, channel, .. } = contact_of(contact)?;
+        Some(FailedAttempt { at, channel, items: items_of(items)? })
+    };
+    text.split('#').map(one).collect()
+}
+
+/// The items of a touch, compact.
+pub(crate) fn items_text(items: &[TouchItem]) -> String {
+    let reached: Vec<(ObligationId, Reached)> = items
+        .iter()
+        .map(|i| (i.obligation.clone(), Reached { due_on: i.due_on, stage: i.stage.clone(), dpd: i.dpd }))
+        .collect();
+    reached_text(reached.iter().map(|(id, r)| (id, r)))
+}
+
+/// What [`items_text`] wrote.
+pub(crate) fn items_of(text: &str) -> Option<Vec<TouchItem>> {
+    let item = |(obligation, r): (ObligationId, Reached)| TouchItem {
+        obligation,
+        due_on: r.due_on,
+        stage: r.stage,
+        dpd: r.dpd,
+    };
+    reached_list(text).map(|list| list.into_iter().map(item).collect())
 }
 
 /// Obligations with the stage of each, compact.

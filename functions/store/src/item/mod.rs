@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `pk` `sk` | all | the primary key |
 //! | `op` `os` | FENCE, OBL | key of the open index, sparse |
-//! | `tp` `ts` | WAVE | the key that the touch has in its customer's partition |
+//! | `tp` `ts` | WAVE, REF | the key that the touch has in its customer's partition |
 //! | `tr` | FENCE, TOUCH | how often touches were tried and refused for now: `touch|number`, comma between; the number |
 //! | `q` | PROFILE, OBL, ZPAY | source sequence; 0 on an obligation that only payments know |
 //! | `x` | PROFILE, OBL, ZPAY, audit | hash: of the row's snapshot, of the audit entry |
@@ -15,6 +15,7 @@
 //! | `v` | FENCE, SETTINGS, policy HEAD | version |
 //! | `k` | FENCE | contacts: `<ms since 1970, hex><channel letter>`, upper case when two-way; blank between |
 //! | `r` | FENCE (in `open`) | reached: `obligation|due|stage|dpd`, comma between |
+//! | `fa` | FENCE | attempts that did not arrive, with the items whose stage was taken back |
 //! | `ah` | FENCE | head of the audit chain |
 //! | `er` | FENCE | when the customer's personal data was erased |
 //! | `d` `m` `u` | OBL | due date, amount in minor units, currency |
@@ -30,6 +31,9 @@
 //! | `pr` | TOUCH | reached of its obligations before the claim, for a release |
 //! | `pi` `rs` | TOUCH, SUPP | provider's id, reason |
 //! | `at` `lf` | SUPP | since when; lifted at, by the customer's own word |
+//! | `hs` | TOUCH | history: what was said about it since its claim, by whom, when and why |
+//! | `sb` | SOFT | instants of the soft bounces that count, oldest first |
+//! | `ex` | REF | when it may be forgotten, in seconds since 1970: what a table's time to live reads |
 //! | `n` | IMPORT | rows done |
 
 mod choice;
@@ -40,9 +44,9 @@ mod touch;
 
 pub(crate) use choice::{decode_choice, encode_choice};
 pub(crate) use customer::StoredCustomer;
-pub(crate) use fence::{decode_fence, encode_fence, reached_map};
+pub(crate) use fence::{decode_fence, encode_fence, failed_text, instant_of_hex, reached_map, reached_text};
 pub(crate) use obligation::{StoredObligation, StoredPayment, holds_of};
-pub(crate) use touch::{StoredTouch, settled_item};
+pub(crate) use touch::{StoredTouch, history_text, settled_item};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use domain::channel::Channel;
 use domain::contact::Contact;
-use domain::fence::{Fence, Reached};
+use domain::delivery::{Code, History, HistoryEntry, Report, Source};
+use domain::fence::{FailedAttempt, Fence, Reached};
 use domain::ids::{CustomerId, ObligationId, StageId, TenantId, TouchId};
 use domain::obligation::{Hold, HoldReason};
+use domain::touch::TouchItem;
 use proptest::prelude::*;
 
 use super::obligation::{holds_of, holds_text};
+use super::touch::history_of;
 use super::*;
 use crate::Scope;
 
@@ -51,6 +54,7 @@ fn a_fence_with_35_contacts_and_five_open_obligations_fits_one_write_unit() {
                 (ObligationId::new(format!("9611365{n:05}")).unwrap(), reached)
             })
             .collect(),
+        failed: Vec::new(),
         audit_head: Some("a".repeat(64)),
         tries: BTreeMap::new(),
         erased_at: None,
@@ -68,6 +72,7 @@ proptest! {
         tries in prop::collection::btree_map("[a-z|,#%]{1,8}", 0_u32..9, 0..3),
         contacts in prop::collection::vec((-4_000_000_000_000_i64..9_000_000_000_000, 0_usize..5, any::<bool>()), 0..6),
         reached in prop::collection::btree_map("[a-z|,#% ]{0,6}[a-z|,#%]", (0_i64..900, "[a-z|,%]{1,8}", -40_i32..400), 0..4),
+        failed in prop::collection::vec((0_i64..9_000_000_000_000, 0_usize..5, "[a-z|,#% ]{0,6}[a-z|,#%]", -40_i32..400), 0..4),
     ) {
         let fence = Fence {
             version,
@@ -86,6 +91,15 @@ proptest! {
                     Some((ObligationId::new(id).ok()?, reached))
                 })
                 .collect::<BTreeMap<_, _>>(),
+            failed: failed
+                .into_iter()
+                .filter_map(|(ms, channel, id, dpd)| {
+                    let (obligation, stage) = (ObligationId::new(id).ok()?, StageId::new("d#|3").ok()?);
+                    let item = TouchItem { obligation, due_on: day(3), stage, dpd };
+                    let at = DateTime::from_timestamp_millis(ms)?;
+                    Some(FailedAttempt { at, channel: Channel::ALL[channel], items: vec![item.clone(), item] })
+                })
+                .collect(),
             audit_head: None,
             tries: tries.into_iter().map(|(id, n)| (TouchId::new(id).unwrap(), n)).collect(),
             erased_at: erased_ms.and_then(DateTime::from_timestamp_millis),
@@ -118,4 +132,27 @@ fn an_unreadable_attribute_is_named() {
     assert_eq!(error.to_string(), "a stored fence has an unreadable k; expected contacts");
     item.remove("v");
     assert!(decode_fence(&item).is_err());
+}
+
+#[test]
+fn a_history_reads_back_and_a_full_one_is_small() {
+    let at = day(3).and_hms_milli_opt(15, 0, 0, 7).unwrap().and_utc();
+    let history: History = Report::ALL
+        .iter()
+        .zip(Source::ALL.iter().cycle())
+        .map(|(report, source)| HistoryEntry {
+            report: *report,
+            source: *source,
+            code: Code::new("Permanent/OnAccountSuppressionList ana@example.com"),
+            at,
+            recorded_at: at + chrono::Duration::seconds(3),
+        })
+        .collect();
+    let text = history_text(&history);
+    assert_eq!(history.entries().len(), Report::ALL.len());
+    assert_eq!(history_of(&text), Some(history));
+    assert!(text.len() < 800, "{}", text.len());
+    for wrong in ["", "xs1:1:", "ss1", "ss1:g:", "s"] {
+        assert_eq!(history_of(wrong), None, "{wrong}");
+    }
 }

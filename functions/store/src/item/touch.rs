@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use domain::delivery::{Code, History, HistoryEntry, Report, Source};
 use domain::fence::Reached;
 use domain::ids::{ObligationId, PolicyId, StageId, TemplateId};
-use domain::touch::{Touch, TouchItem, TouchState};
+use domain::touch::{Touch, TouchState};
 
-use super::fence::{reached_list, reached_map, reached_text};
+use super::fence::{instant_of_hex, items_of, items_text, reached_map, reached_text};
 use super::{Reader, keyed, set, set_some};
 use crate::backend::Item;
 use crate::error::StoreError;
@@ -27,6 +28,8 @@ pub(crate) struct StoredTouch {
     pub(crate) before: BTreeMap<ObligationId, Reached>,
     pub(crate) provider_id: Option<String>,
     pub(crate) reason: Option<String>,
+    /// What was said about it since its claim.
+    pub(crate) history: History,
 }
 
 impl StoredTouch {
@@ -41,6 +44,7 @@ impl StoredTouch {
             before: BTreeMap::new(),
             provider_id: None,
             reason: None,
+            history: History::default(),
         }
     }
 
@@ -67,6 +71,9 @@ impl StoredTouch {
         }
         set_some(&mut item, "pi", self.provider_id.as_deref());
         set_some(&mut item, "rs", self.reason.as_deref());
+        if !self.history.entries().is_empty() {
+            set(&mut item, "hs", history_text(&self.history));
+        }
         item
     }
 
@@ -81,7 +88,6 @@ impl StoredTouch {
     pub(crate) fn decode(item: &Item) -> Result<Self, StoreError> {
         let r = Reader::new("touch", item);
         let (on, id) = r.read("sk", "TOUCH#<day>#<id>", touch_of)?;
-        let items = r.read("i", "items", reached_list)?;
         let touch = Touch {
             id,
             customer: r.read("pk", "T#<tenant>#CUST#<customer>", customer_of)?,
@@ -92,10 +98,7 @@ impl StoredTouch {
             tone: r.read("o", "a tone", |t| t.parse().ok())?,
             purpose: r.read("u", "a purpose", |t| t.parse().ok())?,
             template: r.read("t", "a template id", |t| TemplateId::new(t).ok())?,
-            items: items
-                .into_iter()
-                .map(|(obligation, r)| TouchItem { obligation, due_on: r.due_on, stage: r.stage, dpd: r.dpd })
-                .collect(),
+            items: r.read("i", "items", items_of)?,
             policy: r.read("y", "a policy id", |t| PolicyId::new(t).ok())?,
             policy_version: r.number("yv")?,
         };
@@ -109,16 +112,58 @@ impl StoredTouch {
             before: r.read_or("pr", "reached stages", reached_map)?.unwrap_or_default(),
             provider_id: r.text_or("pi")?.map(str::to_owned),
             reason: r.text_or("rs")?.map(str::to_owned),
+            history: r.read_or("hs", "a history", history_of)?.unwrap_or_default(),
         })
     }
 }
 
-pub(crate) fn items_text(items: &[TouchItem]) -> String {
-    let reached: Vec<(ObligationId, Reached)> = items
-        .iter()
-        .map(|i| (i.obligation.clone(), Reached { due_on: i.due_on, stage: i.stage.clone(), dpd: i.dpd }))
-        .collect();
-    reached_text(reached.iter().map(|(id, r)| (id, r)))
+const fn report_letter(report: Report) -> char {
+    match report {
+        Report::Unknown => 'u',
+        Report::Sent => 's',
+        Report::Delayed => 'd',
+        Report::Failed => 'f',
+        Report::Delivered => 'v',
+        Report::SoftBounced => 'b',
+        Report::HardBounced => 'h',
+        Report::Complained => 'c',
+    }
+}
+
+const fn source_letter(source: Source) -> char {
+    match source {
+        Source::Sender => 's',
+        Source::Sweeper => 'w',
+        Source::Provider => 'p',
+        Source::Person => 'h',
+    }
+}
+
+/// A history: `<report letter><source letter><at>:<recorded at>:<code>`, instants in hexadecimal milliseconds, blank
+/// between. A code has neither colon nor blank.
+pub(crate) fn history_text(history: &History) -> String {
+    let one = |e: &HistoryEntry| {
+        let (report, source) = (report_letter(e.report), source_letter(e.source));
+        let (at, recorded_at) = (e.at.timestamp_millis(), e.recorded_at.timestamp_millis());
+        format!("{report}{source}{at:x}:{recorded_at:x}:{}", e.code.as_str())
+    };
+    history.entries().iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+pub(crate) fn history_of(text: &str) -> Option<History> {
+    let one = |text: &str| {
+        let mut letters = text.chars();
+        let (report, source) = (letters.next()?, letters.next()?);
+        let mut parts = letters.as_str().splitn(3, ':');
+        Some(HistoryEntry {
+            report: Report::ALL.iter().copied().find(|r| report_letter(*r) == report)?,
+            source: Source::ALL.iter().copied().find(|s| source_letter(*s) == source)?,
+            at: instant_of_hex(parts.next()?)?,
+            recorded_at: instant_of_hex(parts.next()?)?,
+            code: Code::new(parts.next()?),
+        })
+    };
+    text.split(' ').map(one).collect()
 }
 
 /// The state of a touch that a failed condition handed back, with its provider's id and reason.
