@@ -25,6 +25,15 @@ pub struct Reached {
     pub dpd: i32,
 }
 
+/// The last decision that was put on record, so that the same one of a day is recorded once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedDecision {
+    /// The customer's local date of the decision.
+    pub on: NaiveDate,
+    /// What tells it from others, in hexadecimal digits.
+    pub digest: String,
+}
+
 /// What every decision about the customer is checked against.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fence {
@@ -36,6 +45,8 @@ pub struct Fence {
     pub reached: BTreeMap<ObligationId, Reached>,
     /// The hash of the last audit entry; `None` before the first.
     pub audit_head: Option<String>,
+    /// The last decision on record; `None` before the first.
+    pub recorded: Option<RecordedDecision>,
 }
 
 impl Fence {

@@ -11,6 +11,9 @@ pub mod contact;
 pub mod contact_check;
 pub mod csv_text;
 pub mod customer;
+pub mod decision;
+#[cfg(test)]
+mod decision_tests;
 pub mod email;
 pub mod fence;
 pub mod ids;
