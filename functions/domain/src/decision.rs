@@ -341,7 +341,12 @@ fn inputs_hash(rules: &Rules<'_>, facts: &Facts<'_>) -> String {
         contact_points: customer.contact_points.iter().map(|p| p.channel).collect(),
         suppressed: facts.suppressed.iter().copied().collect(),
         obligations: facts.obligations.iter().map(InputObligation::of).collect(),
-        contacts: facts.fence.contacts.iter().map(|c| (c.at.timestamp_millis(), c.channel, c.direct)).collect(),
+        contacts: facts
+            .fence
+            .contacts
+            .iter()
+            .map(|c| (c.at.timestamp_millis(), c.channel, c.direct))
+            .collect(),
         reached: facts.fence.reached.iter().collect(),
     };
     hex(&Sha256::digest(json(&inputs)))

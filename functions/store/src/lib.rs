@@ -15,6 +15,7 @@ mod item;
 mod key;
 mod ledger;
 mod open;
+mod payments;
 mod settings;
 mod suppression;
 pub mod tables;
@@ -24,7 +25,7 @@ mod wave;
 #[cfg(test)]
 mod contract;
 
-pub use audit::{AuditEntry, BrokenChain, verify_chain};
+pub use audit::{AuditEntry, BrokenChain, Recording, verify_chain};
 pub use backend::TableNames;
 pub use capacity::{CapacityMeter, Usage};
 pub use claim::{Claim, ClaimConflict, ClaimError};
@@ -34,6 +35,7 @@ pub use import::ImportCounts;
 pub use key::{Scope, shard_of};
 pub use ledger::ImportState;
 pub use open::{OpenEntry, ReachedEntry};
+pub use payments::PaymentRecord;
 pub use settings::{POLICY_VERSION_MAX, PolicyDoc, SettingsDoc};
 pub use suppression::SuppressionKey;
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};

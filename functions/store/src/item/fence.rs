@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::DateTime;
 use domain::channel::Channel;
 use domain::contact::Contact;
-use domain::fence::{Fence, Reached};
+use domain::fence::{Fence, Reached, RecordedDecision};
 use domain::ids::{CustomerId, ObligationId, StageId};
 
 use super::{Reader, keyed, set, set_some};
@@ -18,6 +18,7 @@ pub(crate) fn encode_fence(scope: &Scope, customer: &CustomerId, fence: &Fence) 
     let mut item = keyed(key::fence(&scope.tenant, customer));
     set(&mut item, "v", fence.version);
     set_some(&mut item, "ah", fence.audit_head.as_deref());
+    set_some(&mut item, "ad", fence.recorded.as_ref().map(recorded_text));
     if !fence.contacts.is_empty() {
         set(&mut item, "k", contacts_text(&fence.contacts));
     }
@@ -37,7 +38,17 @@ pub(crate) fn decode_fence(item: &Item) -> Result<Fence, StoreError> {
         contacts: r.read_or("k", "contacts", contacts_of)?.unwrap_or_default(),
         reached: r.read_or("r", "reached stages", reached_map)?.unwrap_or_default(),
         audit_head: r.text_or("ah")?.map(str::to_owned),
+        recorded: r.read_or("ad", "<day>:<digest>", recorded_of)?,
     })
+}
+
+fn recorded_text(recorded: &RecordedDecision) -> String {
+    format!("{}:{}", day_text(recorded.on), recorded.digest)
+}
+
+fn recorded_of(text: &str) -> Option<RecordedDecision> {
+    let (on, digest) = text.split_once(':')?;
+    Some(RecordedDecision { on: day_of(on)?, digest: digest.to_owned() })
 }
 
 const fn letter(channel: Channel) -> char {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use domain::channel::Channel;
 use domain::contact::Contact;
-use domain::fence::{Fence, Reached};
+use domain::fence::{Fence, Reached, RecordedDecision};
 use domain::ids::{CustomerId, ObligationId, StageId, TenantId};
 use domain::obligation::{Hold, HoldReason};
 use proptest::prelude::*;
@@ -52,6 +52,7 @@ fn a_fence_with_35_contacts_and_five_open_obligations_fits_one_write_unit() {
             })
             .collect(),
         audit_head: Some("a".repeat(64)),
+        recorded: Some(RecordedDecision { on: day(35), digest: "0123456789abcdef".to_owned() }),
     };
     let item = encode_fence(&scope(), &customer, &fence);
     assert!(size(&item) <= 1_024, "{} bytes", size(&item));
@@ -83,6 +84,7 @@ proptest! {
                 })
                 .collect::<BTreeMap<_, _>>(),
             audit_head: None,
+            recorded: None,
         };
         let customer = CustomerId::new("c").unwrap();
         let item = encode_fence(&scope(), &customer, &fence);
