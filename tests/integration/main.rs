@@ -2,6 +2,7 @@
 
 mod command_line;
 mod delivery_races;
+mod evidence;
 mod fixture;
 mod replay;
 mod tidy;

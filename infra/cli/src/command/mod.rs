@@ -2,9 +2,11 @@
 
 pub(crate) mod bench;
 pub(crate) mod check_contact;
+pub(crate) mod evidence;
 pub(crate) mod import;
 pub(crate) mod phone;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod sms;
 pub(crate) mod test;
+pub(crate) mod verify;
