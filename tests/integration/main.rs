@@ -3,6 +3,7 @@
 mod command_line;
 mod delivery_events;
 mod delivery_races;
+mod evidence;
 mod fixture;
 mod policy_texts;
 mod replay;

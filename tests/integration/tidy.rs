@@ -11,6 +11,7 @@ const FILE_LINES_MAX: usize = 500;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("checker", &[]),
+    ("verifier", &["checker"]),
     ("store", &["domain"]),
     ("channels", &["domain"]),
     ("runtime", &["domain", "store"]),
@@ -27,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "domain",
             "checker",
+            "verifier",
             "store",
             "channels",
             "runtime",

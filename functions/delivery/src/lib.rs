@@ -1,16 +1,16 @@
 //! Delivery: decide again on the facts of the moment, claim, call the provider once, settle.
 //!
 //! Invariants: the claim comes before the send, never the reverse. A claim names the fence version that it was decided
-//! on, so a payment or an opt-out that arrives in between stops it. A provider is called once per claim; an outcome
+//! on, so a payment or an opt-out that arrives in between stops it. What is decided is on record: with the claim, or as
+//! an entry of its own where nothing goes out. A provider is called once per claim; an outcome
 //! that is not known is kept as unknown and never sent again from here.
-
-use std::collections::BTreeSet;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::{Outcome, Outgoing, Sender};
 use chrono::{DateTime, Duration, Utc};
 use domain::channel::Channel;
 use domain::customer::Reach;
+use domain::decision::{Cause, DecisionRecord};
 use domain::message::message_context;
 use domain::planner::{Facts, Plan, Rules, plan};
 use domain::touch::Touch;
@@ -21,7 +21,9 @@ use runtime::job::{Job, TouchJob, WavePlace};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use serde::Serialize;
-use store::{ClaimConflict, ClaimError, CustomerFacts, Store, StoreError, SuppressionKey, TouchKey, WaveKey};
+use store::{
+    ClaimConflict, ClaimError, CustomerFacts, Recording, Store, StoreError, SuppressionKey, TouchKey, WaveKey,
+};
 
 /// How often a customer is decided anew when facts keep arriving between decision and claim.
 pub const DECISIONS_MAX: usize = 5;
@@ -99,6 +101,12 @@ pub enum DeliveryError {
         /// The customer.
         customer: String,
     },
+    /// A touch without a decision to put on record, which is never sent.
+    #[error("the touch {touch} has no decision to put on record; expected a stage that is due")]
+    Unrecorded {
+        /// The touch.
+        touch: String,
+    },
     /// The job is in the wrong queue.
     #[error("the {found} touch {touch} is in the {expected} queue")]
     WrongQueue {
@@ -171,16 +179,33 @@ async fn decide_and_send(
         let suppressed =
             suppressed_channels(&deps.store, &deps.suppression, &job.tenant, &facts.customer).await?;
         let rules_for = rules.for_customer(&facts.customer)?;
-        let decided = decide(&rules_for, &facts, &suppressed, now);
+        let known = Facts {
+            customer: &facts.customer,
+            obligations: &facts.obligations,
+            fence: &facts.fence,
+            suppressed: &suppressed,
+        };
+        let decided = plan(&rules_for, &known, now);
+        let on_record = |cause| DecisionRecord::of(&rules_for, &known, &decided, now, cause);
         let touch = match &decided.now {
             Some(touch) if touch.channel == deps.channel => touch,
             Some(touch) => return redirect(deps, job, touch).await.map(Handled::without_touch),
             None => {
+                if let Some(decision) = on_record(Cause::Send)
+                    && deps.store.record_decision(&rules.scope(), &decision, &facts.fence).await?
+                        == Recording::FenceMoved
+                {
+                    continue;
+                }
                 record(deps, &rules_for, &facts, &decided, DecisionSource::Revision);
                 return put_off(deps, rules, &decided).await;
             }
         };
-        match deps.store.claim(&rules.scope(), touch, &facts.fence, now).await {
+        let Some(decision) = on_record(Cause::Claim) else {
+            // A touch is about stages that are due, and these are what a record holds.
+            return Err(DeliveryError::Unrecorded { touch: touch.id.to_string() });
+        };
+        match deps.store.claim(&rules.scope(), touch, &facts.fence, &decision).await {
             Ok(_) => {}
             Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }) => continue,
             Err(ClaimError::Conflict {
@@ -198,17 +223,6 @@ async fn decide_and_send(
         return Ok(Handled::by(touch, delivered));
     }
     Err(DeliveryError::Restless { customer: job.customer.to_string() })
-}
-
-fn decide(
-    rules: &Rules<'_>,
-    facts: &CustomerFacts,
-    suppressed: &BTreeSet<Channel>,
-    now: DateTime<Utc>,
-) -> Plan {
-    let facts =
-        Facts { customer: &facts.customer, obligations: &facts.obligations, fence: &facts.fence, suppressed };
-    plan(rules, &facts, now)
 }
 
 /// Calls the provider once and settles what came of it.

@@ -46,6 +46,15 @@ pub struct FailedAttempt {
     pub items: Vec<TouchItem>,
 }
 
+/// The last decision that was put on record, so that the same one of a day is recorded once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedDecision {
+    /// The customer's local date of the decision.
+    pub on: NaiveDate,
+    /// What tells it from others, in hexadecimal digits.
+    pub digest: String,
+}
+
 /// What every decision about the customer is checked against.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fence {
@@ -63,6 +72,8 @@ pub struct Fence {
     pub tries: BTreeMap<TouchId, u32>,
     /// When the customer's personal data was erased: nothing about it is taken in or sent any more.
     pub erased_at: Option<DateTime<Utc>>,
+    /// The last decision on record; `None` before the first.
+    pub recorded: Option<RecordedDecision>,
 }
 
 impl Fence {

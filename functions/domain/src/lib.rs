@@ -13,6 +13,9 @@ pub mod contact_check;
 pub mod content_check;
 pub mod csv_text;
 pub mod customer;
+pub mod decision;
+#[cfg(test)]
+mod decision_tests;
 pub mod delivery;
 pub mod email;
 pub mod fence;

@@ -187,8 +187,9 @@ impl<'a> Desk<'a> {
                     self.split_tried(&mut open, channel, verdicts);
                     self.split_full(&mut open, verdicts);
                     plan.now = Some(self.touch(&open, channel, self.now));
+                    let rule = self.rule_for(&open[0], channel);
                     for candidate in &open {
-                        verdicts[candidate.index] = Some(send_verdict(candidate, channel));
+                        verdicts[candidate.index] = Some(send_verdict(candidate, channel, rule));
                     }
                     return;
                 }
@@ -222,8 +223,9 @@ impl<'a> Desk<'a> {
         self.split_tried(&mut early, channel, verdicts);
         self.split_full(&mut early, verdicts);
         plan.now = Some(self.touch(&early, channel, self.now));
+        let rule = self.rule_for(&early[0], channel);
         for candidate in &early {
-            verdicts[candidate.index] = Some(send_verdict(candidate, channel));
+            verdicts[candidate.index] = Some(send_verdict(candidate, channel, rule));
         }
         true
     }
@@ -378,7 +380,8 @@ impl<'a> Desk<'a> {
         let tomorrow = self.after_todays_message(contacts);
         let mut reason = match (self.rules.jurisdiction.check(&query(self.now)), tomorrow) {
             (ContactAnswer::Refused(refusal), _) => {
-                Reason::new(ReasonCode::Rule(refusal.code), cited(&refusal))
+                let rule = self.rules.jurisdiction.rule(purpose, channel).map(|(index, _)| index);
+                Reason { rule, ..Reason::new(ReasonCode::Rule(refusal.code), cited(&refusal)) }
             }
             (ContactAnswer::Allowed(_), Some(_)) => {
                 Reason::new(ReasonCode::OneMessageADay, "a message was already sent on this day")
@@ -388,6 +391,11 @@ impl<'a> Desk<'a> {
         let from = self.rules.jurisdiction.next_allowed_at(&query(tomorrow.unwrap_or(self.now)));
         reason.until = from;
         Some(Blocked { reason, from })
+    }
+
+    /// The contact rule that a group is judged by, by its lead.
+    fn rule_for(&self, lead: &Candidate<'a>, channel: Channel) -> Option<u8> {
+        self.rules.jurisdiction.rule(Purpose::of_dpd(lead.dpd), channel).map(|(index, _)| index)
     }
 
     /// The next local midnight, where a message already went out today. One that did not arrive was none: the limit
@@ -451,12 +459,13 @@ fn verdict(candidate: &Candidate<'_>, decision: Decision, reasons: Vec<Reason>) 
     }
 }
 
-fn send_verdict(candidate: &Candidate<'_>, channel: Channel) -> Verdict {
+fn send_verdict(candidate: &Candidate<'_>, channel: Channel, rule: Option<u8>) -> Verdict {
     let due = format!("{} by {channel} at {} days past due", candidate.stage.id, candidate.dpd);
     let gone = candidate.superseded.iter().map(|s| {
         Reason::new(ReasonCode::Superseded, format!("{} gives way to {}", s.id, candidate.stage.id))
     });
-    let reasons = std::iter::once(Reason::new(ReasonCode::StageDue, due)).chain(gone).collect();
+    let due = Reason { rule, ..Reason::new(ReasonCode::StageDue, due) };
+    let reasons = std::iter::once(due).chain(gone).collect();
     verdict(candidate, Decision::Send, reasons)
 }
 

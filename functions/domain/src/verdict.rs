@@ -6,14 +6,14 @@ use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::contact_check::ReasonCode as RuleCode;
 use crate::ids::{ObligationId, StageId};
 use crate::obligation::HoldReason;
 
 /// What is done about an obligation today.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// Nothing, for a reason.
@@ -131,12 +131,15 @@ pub struct Reason {
     pub detail: Cow<'static, str>,
     /// When it ends, where that is known.
     pub until: Option<DateTime<Utc>>,
+    /// The contact rule that decided, by its place in the profile, counted from zero; `None` where none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<u8>,
 }
 
 impl Reason {
     /// A reason without an end.
     pub fn new(code: ReasonCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), until: None }
+        Self { code, detail: detail.into(), until: None, rule: None }
     }
 }
 

@@ -2,32 +2,37 @@
 //! due, and hands their touches on.
 //!
 //! Invariants: every open obligation in the policy's window gets a verdict. A customer's partition is only read when the
-//! index cannot rule out that a stage is due, so a quiet day costs little more than the index itself.
+//! index cannot rule out that a stage is due, so a quiet day costs little more than the index itself. Where a stage is
+//! due and nothing goes out now, the decision is on record before the job is done.
 
 use std::collections::BTreeMap;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::channel::Channel;
+use domain::decision::{Cause, DecisionRecord};
 use domain::fence::Reached;
 use domain::ids::{CustomerId, ObligationId};
 use domain::ladder::{Rung, StageDue, stage_due};
 use domain::planner::{Facts, Plan, plan};
 use domain::policy::Policy;
 use domain::touch::Touch;
-use domain::verdict::{Decision, Verdict};
+use domain::verdict::{Decision, ReasonCode, Verdict};
 use runtime::batch::each_job;
 use runtime::decision_log::{DecisionLine, DecisionLog};
 use runtime::job::{JOB_VERSION, ShardJob, TouchJob};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use serde::Serialize;
-use store::{OpenEntry, Store, StoreError, SuppressionKey};
+use store::{OpenEntry, Recording, Store, StoreError, SuppressionKey};
 
 /// How many index entries are read at once.
 pub const INDEX_PAGE: u32 = 1_000;
 /// The most pages of one index range that one job reads: a million entries a shard.
 pub const INDEX_PAGES_MAX: usize = 1_000;
+
+/// How often a customer is decided anew when facts keep arriving between the decision and its record.
+pub const DECISIONS_MAX: usize = 5;
 
 /// What the function works with.
 #[derive(Debug)]
@@ -71,6 +76,14 @@ pub enum PlanError {
     /// A queue.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// Facts kept arriving.
+    #[error(
+        "customer {customer} changed {DECISIONS_MAX} times between decision and record; expected it to settle"
+    )]
+    Restless {
+        /// The customer.
+        customer: CustomerId,
+    },
     /// The shard has more than one job can read.
     #[error("shard {shard} of tenant {tenant} has more than {INDEX_PAGES_MAX} pages; expected more shards")]
     TooLarge {
@@ -151,6 +164,8 @@ impl Outgoing {
     }
 }
 
+/// Decides for one customer. A fact that arrives before the decision is on record would make the record untrue, so the
+/// customer is decided anew: to leave it to the next scan would leave the day without its decision.
 async fn plan_customer(
     deps: &Deps,
     job: &ShardJob,
@@ -159,21 +174,43 @@ async fn plan_customer(
     now: DateTime<Utc>,
     outgoing: &mut Outgoing,
 ) -> Result<(), PlanError> {
+    for _ in 0..DECISIONS_MAX {
+        if decide_customer(deps, job, rules, customer, now, outgoing).await? {
+            return Ok(());
+        }
+    }
+    Err(PlanError::Restless { customer: customer.clone() })
+}
+
+/// Decides for one customer; `false` when a fact came in between and nothing was handed on.
+async fn decide_customer(
+    deps: &Deps,
+    job: &ShardJob,
+    rules: &TenantRules,
+    customer: &CustomerId,
+    now: DateTime<Utc>,
+    outgoing: &mut Outgoing,
+) -> Result<bool, PlanError> {
     // The index may lag behind: a customer that is gone by now has nothing left to decide.
-    let Some(facts) = deps.store.customer_facts(&job.tenant, customer).await? else { return Ok(()) };
+    let Some(known) = deps.store.customer_facts(&job.tenant, customer).await? else { return Ok(true) };
     let suppressed =
-        suppressed_channels(&deps.store, &deps.suppression, &job.tenant, &facts.customer).await?;
-    let rules_for = rules.for_customer(&facts.customer)?;
-    let Plan { on, now: touch, later, verdicts } = plan(
-        &rules_for,
-        &Facts {
-            customer: &facts.customer,
-            obligations: &facts.obligations,
-            fence: &facts.fence,
-            suppressed: &suppressed,
-        },
-        now,
-    );
+        suppressed_channels(&deps.store, &deps.suppression, &job.tenant, &known.customer).await?;
+    let rules_for = rules.for_customer(&known.customer)?;
+    let facts = Facts {
+        customer: &known.customer,
+        obligations: &known.obligations,
+        fence: &known.fence,
+        suppressed: &suppressed,
+    };
+    let decided = plan(&rules_for, &facts, now);
+    // What goes out now is put on record by its claim, or by the decision that prevents it.
+    if decided.now.is_none()
+        && let Some(record) = DecisionRecord::of(&rules_for, &facts, &decided, now, Cause::Plan)
+        && deps.store.record_decision(&rules.scope(), &record, &known.fence).await? == Recording::FenceMoved
+    {
+        return Ok(false);
+    }
+    let Plan { on, now: touch, later, verdicts } = decided;
     if let Some(touch) = &touch {
         outgoing.add(job, touch);
     }
@@ -181,19 +218,18 @@ async fn plan_customer(
         deps.store.plan_touch(&rules.scope(), touch).await?;
         outgoing.waiting += 1;
     }
-    let zone = facts.customer.time_zone.unwrap_or(rules_for.jurisdiction.time_zone());
+    let zone = known.customer.time_zone.unwrap_or(rules_for.jurisdiction.time_zone());
     let from_dpd = rules.policy.from_dpd();
     let in_window = |v: &Verdict| domain::obligation::dpd(v.due_on, on) >= from_dpd;
     deps.decisions.record(|| {
         let open = verdicts.into_iter().filter(in_window).filter(|v| !is_closed(v));
         open.map(|v| DecisionLine::new(on, customer, zone, v)).collect()
     });
-    Ok(())
+    Ok(true)
 }
 
 fn is_closed(verdict: &Verdict) -> bool {
-    use domain::verdict::ReasonCode::{Closed, WindowOver};
-    matches!(verdict.code(), Some(Closed | WindowOver))
+    matches!(verdict.code(), Some(ReasonCode::Closed | ReasonCode::WindowOver))
 }
 
 /// What the index alone says about a customer.
@@ -202,6 +238,11 @@ enum Triage {
     Quiet(Vec<Verdict>),
     /// A stage may be due: the facts must be read.
     Due,
+}
+
+/// Whether a stage would be due if nothing held it.
+fn is_held_back(policy: &Policy, rung: &Rung<'_>, as_of: NaiveDate) -> bool {
+    matches!(stage_due(policy, &Rung { holds: &[], ..*rung }, as_of), StageDue::Due { .. })
 }
 
 fn triage(
@@ -216,6 +257,12 @@ fn triage(
         let rung = Rung { due_on: entry.due_on, holds: &entry.holds, reached, debtor: None };
         match stage_due(policy, &rung, as_of) {
             StageDue::Due { .. } => return Triage::Due,
+            // That a hold stops a stage which is due goes on record, and for that the facts are read.
+            StageDue::Quiet(_, reason)
+                if matches!(reason.code, ReasonCode::Held(_)) && is_held_back(policy, &rung, as_of) =>
+            {
+                return Triage::Due;
+            }
             StageDue::Quiet(stage, reason) => verdicts.push(Verdict {
                 obligation: entry.obligation.clone(),
                 due_on: entry.due_on,

@@ -1,72 +1,64 @@
-//! The audit trail: one entry a claim, chained by hash within the customer.
+//! The audit trail: every decision about a stage that is due, chained by hash within the customer.
 //!
-//! Invariant: an entry is written once, in the transaction of its claim, and its hash covers its document, which
-//! names the hash before it. The newest hash stands in the fence, so a missing last entry shows too.
+//! Invariant: an entry is written once, in one transaction with the fence of its customer, under the version that was
+//! decided on. So two writers can never fork a chain. An entry's hash covers its document, which names the hash before
+//! it; the newest hash stands in the fence, so a missing last entry shows too.
 
 use chrono::{DateTime, Utc};
-use domain::channel::{Channel, Purpose};
-use domain::ids::{CustomerId, PolicyId, TenantId, TouchId};
-use domain::touch::{Touch, TouchItem};
-use serde::{Deserialize, Serialize};
+use domain::decision::DecisionRecord;
+use domain::fence::Fence;
+use domain::ids::{CustomerId, TenantId};
 use sha2::{Digest, Sha256};
 
-use crate::backend::{Expression, Item, Query, Table};
+use crate::backend::{Expression, Item, Query, Table, Write};
+use crate::claim::fence_write;
 use crate::item::{Reader, hex, keyed, set};
-use crate::key::{self, customer_partition};
-use crate::{Store, StoreError};
+use crate::key::{self, audit_of, customer_partition};
+use crate::{Scope, Store, StoreError, failed};
 
 /// The most pages of one customer's audit trail, of 1 MB each.
 const AUDIT_PAGES_MAX: usize = 64;
 
-/// What a claim was decided on. The order of the fields is the canonical form: never change it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Document {
-    tenant: TenantId,
-    customer: CustomerId,
-    touch: TouchId,
-    claimed_at: DateTime<Utc>,
-    channel: Channel,
-    purpose: Purpose,
-    items: Vec<TouchItem>,
-    policy: PolicyId,
-    policy_version: u32,
-    fence_version: u64,
-    prev: Option<String>,
-}
-
-/// One entry of the trail.
+/// One entry of the trail, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// Which touch was claimed.
-    pub touch: TouchId,
-    /// When.
-    pub claimed_at: DateTime<Utc>,
-    /// How the customer was to be contacted.
-    pub channel: Channel,
-    /// What for.
-    pub purpose: Purpose,
-    /// About what, with the stage of each.
-    pub items: Vec<TouchItem>,
-    /// The policy that asked for it.
-    pub policy: PolicyId,
-    /// The version of that policy.
-    pub policy_version: u32,
-    /// The version of the fence that was decided on.
+    /// When it was decided, by the entry's place.
+    pub at: DateTime<Utc>,
+    /// The version of the fence that was decided on, by the entry's place: the order of the chain.
     pub fence_version: u64,
-    /// The hash of the entry before; `None` on the first.
-    pub prev: Option<String>,
     /// The stored document, in JSON, over which the hash goes.
     pub document: String,
     /// The SHA-256 of the document, in hexadecimal digits.
     pub hash: String,
 }
 
+impl AuditEntry {
+    /// What the document says; `None` where it cannot be read.
+    #[must_use]
+    pub fn record(&self) -> Option<DecisionRecord> {
+        serde_json::from_str(&self.document).ok()
+    }
+}
+
+/// What became of a decision that is to be put on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recording {
+    /// It is on record; the fence for the next decision about the customer.
+    Made(Fence),
+    /// The last decision on record is the same, of the same local day.
+    Already,
+    /// A fact or another decision came in between: read the facts and decide again.
+    FenceMoved,
+}
+
 /// A trail that was changed after the fact.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the audit trail breaks at touch {touch}: {what}")]
+#[error("the audit trail breaks at entry {number} of {at}: {what}")]
 pub struct BrokenChain {
-    /// The first entry that does not fit.
-    pub touch: TouchId,
+    /// The first entry that does not fit, counted from one.
+    pub number: usize,
+    /// When it was decided.
+    pub at: DateTime<Utc>,
     /// What does not fit.
     pub what: &'static str,
 }
@@ -74,12 +66,13 @@ pub struct BrokenChain {
 /// Checks a whole trail, oldest first, and gives its head: the hash that the fence must name.
 ///
 /// # Errors
-/// [`BrokenChain`] at the first entry whose hash or predecessor does not fit.
+/// [`BrokenChain`] at the first entry whose document, hash or predecessor does not fit.
 pub fn verify_chain(entries: &[AuditEntry]) -> Result<Option<&str>, BrokenChain> {
     let mut head: Option<&str> = None;
-    for entry in entries {
-        let broken = |what| BrokenChain { touch: entry.touch.clone(), what };
-        if entry.prev.as_deref() != head {
+    for (index, entry) in entries.iter().enumerate() {
+        let broken = |what| BrokenChain { number: index + 1, at: entry.at, what };
+        let record = entry.record().ok_or_else(|| broken("its document cannot be read"))?;
+        if record.prev.as_deref() != head {
             return Err(broken("it does not follow the entry before it"));
         }
         if hash_of(&entry.document) != entry.hash {
@@ -94,36 +87,61 @@ fn hash_of(document: &str) -> String {
     hex(&Sha256::digest(document.as_bytes()))
 }
 
-/// The item of a claim, and its hash.
-pub(crate) fn entry_of_claim(
-    tenant: &TenantId,
-    touch: &Touch,
-    fence: &domain::fence::Fence,
-    claimed_at: DateTime<Utc>,
-) -> (Item, String) {
-    let document = Document {
-        tenant: tenant.clone(),
-        customer: touch.customer.clone(),
-        touch: touch.id.clone(),
-        claimed_at,
-        channel: touch.channel,
-        purpose: touch.purpose,
-        items: touch.items.clone(),
-        policy: touch.policy.clone(),
-        policy_version: touch.policy_version,
-        fence_version: fence.version,
-        prev: fence.audit_head.clone(),
-    };
-    let json = serde_json::to_string(&document).expect("the document has no map with non-text keys");
-    let hash = hash_of(&json);
-    let mut item = keyed(key::audit(tenant, &touch.customer, claimed_at, &touch.id));
-    set(&mut item, "j", json);
+/// The item of a decision, and its hash.
+pub(crate) fn entry_of(tenant: &TenantId, decision: &DecisionRecord) -> (Item, String) {
+    let document = decision.document();
+    let hash = hash_of(&document);
+    let place = key::audit(tenant, &decision.customer, decision.at(), decision.fence_version);
+    let mut item = keyed(place);
+    set(&mut item, "j", document);
     set(&mut item, "x", hash.as_str());
     (item, hash)
 }
 
+/// Whether a decision is the next one of a fence.
+pub(crate) fn follows(decision: &DecisionRecord, fence: &Fence) -> bool {
+    decision.fence_version == fence.version && decision.prev == fence.audit_head
+}
+
 impl Store {
-    /// The audit trail of a customer, oldest first. Strongly consistent; counted as `audit`.
+    /// Puts a decision that sends nothing on record, as the next entry of its customer's chain. The same decision of
+    /// the same local day is recorded once. Counted as `decision`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the transaction fails. Of class unknown, the decision may be on record: the same call on
+    /// facts that were read again finds out.
+    pub async fn record_decision(
+        &self,
+        scope: &Scope,
+        decision: &DecisionRecord,
+        fence: &Fence,
+    ) -> Result<Recording, StoreError> {
+        let recorded = decision.recorded();
+        if fence.recorded.as_ref() == Some(&recorded) {
+            return Ok(Recording::Already);
+        }
+        if !follows(decision, fence) {
+            return Ok(Recording::FenceMoved);
+        }
+        let (item, hash) = entry_of(&scope.tenant, decision);
+        let next = Fence {
+            version: fence.version + 1,
+            audit_head: Some(hash),
+            recorded: Some(recorded),
+            ..fence.clone()
+        };
+        let writes = vec![
+            fence_write(scope, &decision.customer, fence.version, &next),
+            Write::Put { table: Table::Audit, item, condition: Some(Expression::absent()) },
+        ];
+        match self.transact("decision", writes).await {
+            Ok(()) => Ok(Recording::Made(next)),
+            Err(failure) if failure.is_contention() => Ok(Recording::FenceMoved),
+            Err(failure) => Err(failed("decision", failure)),
+        }
+    }
+
+    /// The audit trail of a customer, in the order of its chain. Strongly consistent; counted as `audit`.
     ///
     /// # Errors
     /// [`StoreError`] when the query fails, or an entry cannot be read.
@@ -145,24 +163,15 @@ impl Store {
             start: None,
         };
         let items = self.query_all("audit", query, AUDIT_PAGES_MAX).await?;
-        items.iter().map(entry_of).collect()
+        let mut trail: Vec<AuditEntry> = items.iter().map(read_entry).collect::<Result<_, _>>()?;
+        // The clocks of two writers may differ by a little; the fence's version cannot.
+        trail.sort_by_key(|entry| entry.fence_version);
+        Ok(trail)
     }
 }
 
-fn entry_of(item: &Item) -> Result<AuditEntry, StoreError> {
+fn read_entry(item: &Item) -> Result<AuditEntry, StoreError> {
     let r = Reader::new("audit entry", item);
-    let d: Document = r.read("j", "an audit document in JSON", |j| serde_json::from_str(j).ok())?;
-    Ok(AuditEntry {
-        touch: d.touch,
-        claimed_at: d.claimed_at,
-        channel: d.channel,
-        purpose: d.purpose,
-        items: d.items,
-        policy: d.policy,
-        policy_version: d.policy_version,
-        fence_version: d.fence_version,
-        prev: d.prev,
-        document: r.text("j")?.to_owned(),
-        hash: r.text("x")?.to_owned(),
-    })
+    let (at, fence_version) = r.read("sk", "<instant>#<fence version>", audit_of)?;
+    Ok(AuditEntry { at, fence_version, document: r.text("j")?.to_owned(), hash: r.text("x")?.to_owned() })
 }

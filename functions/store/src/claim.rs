@@ -1,15 +1,16 @@
 //! The claim: the one transaction after which a provider may be called.
 //!
 //! Invariant: it writes three items or none. The touch goes from absent or planned to claimed; the fence from the
-//! version that was decided on to the next; the audit entry is added. So two decisions can never both pass a cap,
+//! version that was decided on to the next; the decision is put on record. So two decisions can never both pass a cap,
 //! and any fact that came in between makes the claim fail.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use domain::contact::Contact;
-use domain::fence::{Fence, Reached};
+use domain::decision::DecisionRecord;
+use domain::fence::{Fence, Reached, RecordedDecision};
 use domain::touch::{Touch, TouchState};
 
-use crate::audit::entry_of_claim;
+use crate::audit::{entry_of, follows};
 use crate::backend::{Expression, Failure, Table, Write};
 use crate::item::{StoredTouch, encode_fence, settled_item};
 use crate::{Scope, Store, StoreError, failed, key};
@@ -30,7 +31,7 @@ pub enum ClaimConflict {
     AlreadyClaimed(TouchState),
     /// A fact or another claim came in between: read the facts and decide again.
     FenceMoved,
-    /// An audit entry of the same touch and instant is there.
+    /// An audit entry of the same instant and fence version is there.
     AuditTaken,
 }
 
@@ -41,7 +42,7 @@ impl std::fmt::Display for ClaimConflict {
                 write!(f, "the touch is already {state}; expected absent or planned")
             }
             Self::FenceMoved => f.write_str("the facts changed since the decision"),
-            Self::AuditTaken => f.write_str("the touch has an audit entry of the same instant"),
+            Self::AuditTaken => f.write_str("an audit entry of the same instant and fence version is there"),
         }
     }
 }
@@ -61,7 +62,8 @@ pub enum ClaimError {
 }
 
 impl Store {
-    /// Claims a touch that was decided on `fence`. Counted as `claim`.
+    /// Claims a touch that was decided on `fence`, and puts the decision, which names the touch, on record. The
+    /// contact is made at the moment of the decision. Counted as `claim`.
     ///
     /// # Errors
     /// [`ClaimError::Conflict`] when the touch was taken or the fence has moved, [`ClaimError::Store`] when the
@@ -71,11 +73,15 @@ impl Store {
         scope: &Scope,
         touch: &Touch,
         fence: &Fence,
-        claimed_at: DateTime<Utc>,
+        decision: &DecisionRecord,
     ) -> Result<Claim, ClaimError> {
-        let claimed_at = claimed_at.trunc_subsecs(3);
-        let (audit, hash) = entry_of_claim(&scope.tenant, touch, fence, claimed_at);
-        let next = next_fence(fence, touch, claimed_at, hash);
+        debug_assert_eq!(decision.touch.as_ref().map(|t| &t.id), Some(&touch.id), "a claim names its touch");
+        if !follows(decision, fence) {
+            return Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved });
+        }
+        let claimed_at = decision.at();
+        let (audit, hash) = entry_of(&scope.tenant, decision);
+        let next = next_fence(fence, touch, claimed_at, (hash, decision.recorded()));
         let stored = StoredTouch {
             state: TouchState::Claimed,
             claimed_at: Some(claimed_at),
@@ -126,11 +132,17 @@ impl Store {
 }
 
 /// The fence after a claim.
-fn next_fence(fence: &Fence, touch: &Touch, claimed_at: DateTime<Utc>, audit_head: String) -> Fence {
+fn next_fence(
+    fence: &Fence,
+    touch: &Touch,
+    claimed_at: DateTime<Utc>,
+    (audit_head, recorded): (String, RecordedDecision),
+) -> Fence {
     let mut next = fence.clone();
     next.version += 1;
     next.audit_head = Some(audit_head);
     next.tries.remove(&touch.id);
+    next.recorded = Some(recorded);
     next.contacts.push(Contact { at: claimed_at, channel: touch.channel, direct: false });
     next.forget_old_contacts(claimed_at.date_naive());
     for item in &touch.items {

@@ -22,6 +22,8 @@ pub(crate) const TOUCH: &str = "TOUCH#";
 pub(crate) const OBLIGATION: &str = "OBL#";
 /// What every choice's sort key begins with.
 pub(crate) const CHOICE: &str = "CHOICE#";
+/// What every payment's sort key begins with.
+pub(crate) const PAYMENT: &str = "ZPAY#";
 /// The sort key of the customer's own item.
 pub(crate) const PROFILE: &str = "PROFILE";
 /// The sort key of the fence.
@@ -197,7 +199,12 @@ pub(crate) fn obligation(of: &TenantId, customer: &CustomerId, id: &ObligationId
 }
 
 pub(crate) fn payment(of: &TenantId, customer: &CustomerId, id: &PaymentId) -> Key {
-    Key::new(customer_partition(of, customer), format!("ZPAY#{}", escape(id.as_str())))
+    Key::new(customer_partition(of, customer), format!("{PAYMENT}{}", escape(id.as_str())))
+}
+
+/// The id of a payment's sort key.
+pub(crate) fn payment_of(sk: &str) -> Option<PaymentId> {
+    PaymentId::new(unescape(sk.strip_prefix(PAYMENT)?)).ok()
 }
 
 pub(crate) fn touch(of: &TenantId, customer: &CustomerId, on: NaiveDate, id: &TouchId) -> Key {
@@ -228,9 +235,16 @@ pub(crate) fn import(of: &TenantId, sha256: &str) -> Key {
     Key::new(format!("{}#IMPORT#{}", tenant(of), escape(sha256)), HEAD)
 }
 
-pub(crate) fn audit(of: &TenantId, customer: &CustomerId, at: DateTime<Utc>, id: &TouchId) -> Key {
+/// The place of a decision: its moment, and the version of the fence, which no two entries of a customer share.
+pub(crate) fn audit(of: &TenantId, customer: &CustomerId, at: DateTime<Utc>, fence_version: u64) -> Key {
     let at = at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    Key::new(customer_partition(of, customer), format!("{at}#{}", escape(id.as_str())))
+    Key::new(customer_partition(of, customer), format!("{at}#{fence_version:010}"))
+}
+
+/// The moment and the fence version of a key of [`audit`].
+pub(crate) fn audit_of(sk: &str) -> Option<(DateTime<Utc>, u64)> {
+    let (at, version) = sk.split_once('#')?;
+    Some((DateTime::parse_from_rfc3339(at).ok()?.to_utc(), version.parse().ok()?))
 }
 
 pub(crate) fn open_partition(of: &TenantId, shard: u16) -> String {

@@ -18,6 +18,7 @@ mod item;
 mod key;
 mod ledger;
 mod open;
+mod payments;
 mod record;
 mod reference;
 mod settings;
@@ -29,7 +30,7 @@ mod wave;
 #[cfg(test)]
 mod contract;
 
-pub use audit::{AuditEntry, BrokenChain, verify_chain};
+pub use audit::{AuditEntry, BrokenChain, Recording, verify_chain};
 pub use backend::TableNames;
 pub use capacity::{CapacityMeter, Usage};
 pub use choice::{CHOICES_MAX, ChoiceError, Kept, Lifted};
@@ -42,6 +43,7 @@ pub use import::ImportCounts;
 pub use key::{Scope, shard_of};
 pub use ledger::ImportState;
 pub use open::{OpenEntry, ReachedEntry};
+pub use payments::PaymentRecord;
 pub use record::{RecordError, Recorded, TouchEvent};
 pub use reference::REFERENCE_DAYS_KEPT;
 pub use settings::{POLICY_VERSION_MAX, PolicyDoc, SettingsDoc};

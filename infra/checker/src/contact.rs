@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{Datelike, NaiveDate};
 
 use crate::Ground;
+use crate::hours::broken_hours;
 use crate::message::Sent;
 use crate::profile::{Cap, CapKind, ContactRule, Per};
 use crate::report::{Findings, Rule};
@@ -43,22 +44,13 @@ fn check_contact(ground: &Ground<'_>, sent: &Sent<'_>, prior: &[&Sent<'_>], find
 }
 
 fn check_hours(ground: &Ground<'_>, sent: &Sent<'_>, rule: &ContactRule, findings: &mut Findings) {
-    let Some(window) = ground.profile.window_of(rule) else { return };
-    if !ground.holidays.knows_year_of(sent.on()) {
-        findings.add(sent.violation(Rule::NoCalendar, "the holiday table does not know the year"));
-        return;
-    }
-    let is_holiday = ground.holidays.is_holiday(sent.on());
-    let hours = if is_holiday { window.holiday() } else { window.weekday(sent.on().weekday()) };
-    if hours.hold(sent.local) {
-        return;
-    }
-    let broken = match (is_holiday, hours.are_closed()) {
-        (true, true) => Rule::Holiday,
-        (false, true) => Rule::ClosedDay,
-        (_, false) => Rule::OutsideHours,
+    let Some(broken) = broken_hours(&ground.profile, &ground.holidays, rule, sent.local) else { return };
+    let detail = if broken == Rule::NoCalendar {
+        "the holiday table does not know the year".to_owned()
+    } else {
+        format!("{} on a {}", sent.local, sent.on().weekday())
     };
-    findings.add(sent.violation(broken, format!("{} on a {}", sent.local, sent.on().weekday())));
+    findings.add(sent.violation(broken, detail));
 }
 
 /// How a cap is passed, if it is.

@@ -7,6 +7,7 @@
 mod contact;
 mod decision;
 mod history;
+mod hours;
 mod ladder;
 mod line;
 mod message;
@@ -22,6 +23,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 
 pub use history::ObligationHistory;
+pub use hours::ContactHours;
 pub use line::{LINE_BYTES_MAX, LINES_MAX};
 pub use report::{Checked, LogFile, Report, Rule, VIOLATIONS_KEPT_PER_RULE_MAX, Violation};
 

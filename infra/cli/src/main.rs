@@ -37,6 +37,10 @@ enum Command {
     Replay(command::replay::ReplayArguments),
     /// Imports a lender's file, or only checks it.
     Import(command::import::ImportArguments),
+    /// Writes everything that was decided, sent, received and consented for one customer.
+    Evidence(command::evidence::EvidenceArguments),
+    /// Checks an evidence file, without access to the database, and names the first broken link.
+    Verify(command::verify::VerifyArguments),
     /// Says whether a contact may be made at a moment, by which article, and when it may next.
     CheckContact(command::check_contact::CheckContactArguments),
     /// Records contacts that others made, so that they count against the caps.
@@ -90,6 +94,8 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(arguments) => command::run::run(arguments).await,
         Command::Replay(arguments) => command::replay::replay(arguments).await,
         Command::Import(arguments) => command::import::import(arguments).await,
+        Command::Evidence(arguments) => command::evidence::evidence(arguments).await,
+        Command::Verify(arguments) => command::verify::verify_file(&arguments),
         Command::CheckContact(arguments) => command::check_contact::check_contact(arguments),
         Command::Contact(arguments) => command::contact::contact(arguments).await,
         Command::Erase(arguments) => command::erase::erase(arguments).await,

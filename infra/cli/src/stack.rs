@@ -70,8 +70,7 @@ impl LocalStack {
         let (plan_queue, email_queue, sms_queue) =
             (MemoryQueue::default(), MemoryQueue::default(), MemoryQueue::default());
         let (email, sms) = (Queue::Memory(email_queue.clone()), Queue::Memory(sms_queue.clone()));
-        // On this machine the addresses lie beside the key anyway.
-        let suppression = SuppressionKey::new(*b"local");
+        let suppression = suppression_key();
         let delivery_on = |channel| delivery::Deps {
             store: store.clone(),
             rules: RulesCache::default(),
@@ -149,6 +148,11 @@ impl LocalStack {
             }
         }
     }
+}
+
+/// The key that hides suppressed addresses on this machine, where the addresses lie beside it anyway.
+pub(crate) fn suppression_key() -> SuppressionKey {
+    SuppressionKey::new(*b"local")
 }
 
 /// Gives the jobs of one queue to its function, in batches, and gives those that fail again.

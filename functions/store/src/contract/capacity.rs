@@ -7,6 +7,7 @@ on_every_backend!(
     a_reminder_costs_few_write_units,
     a_scan_of_a_thousand_open_obligations_costs_few_read_units,
     facts_are_read_in_one_request,
+    a_decision_that_sends_nothing_costs_few_write_units,
 );
 
 /// The units of one reminder, each item below 1 KB: at most ten, also where it waited.
@@ -23,7 +24,7 @@ async fn a_reminder_costs_few_write_units(store: &Store) {
         if waits {
             store.plan_touch(&scope, &wanted).await.unwrap();
         }
-        store.claim(&scope, &wanted, &fence, at(6, 15)).await.unwrap();
+        claim_at(store, &scope, &wanted, &fence, at(6, 15)).await.unwrap();
         let sent = Outcome::Sent { provider_id: "0100018f-0000-0000".to_owned() };
         store.settle(&scope.tenant, &place, &sent, at(6, 15)).await.unwrap();
         if waits {
@@ -46,7 +47,7 @@ async fn a_scan_of_a_thousand_open_obligations_costs_few_read_units(store: &Stor
         let ids: Vec<&str> = pair.iter().map(|r| r.obligation.id.as_str()).collect();
         let wanted = touch(customer.as_str(), &ids, ("friendly-3", 3), 8);
         let fence = store.customer_facts(&scope.tenant, customer).await.unwrap().unwrap().fence;
-        store.claim(&scope, &wanted, &fence, at(8, 15)).await.unwrap();
+        claim_at(store, &scope, &wanted, &fence, at(8, 15)).await.unwrap();
     }
     store.capacity().reset();
     let open = store.open_page(&scope.tenant, 0, (day(0), day(30)), None, 5_000).await.unwrap();
@@ -55,6 +56,40 @@ async fn a_scan_of_a_thousand_open_obligations_costs_few_read_units(store: &Stor
     let used = store.capacity().snapshot()["scan"];
     assert_eq!(used.requests, 2);
     assert!(used.read_units <= 40.0, "{} read units", used.read_units);
+}
+
+/// The claim's entry of the usual record, whose ids have the lengths of a lender's own: within one unit of 1 KB.
+#[test]
+fn the_usual_claim_is_recorded_within_one_write_unit() {
+    let scope = Scope::new(TenantId::new("lender-co").unwrap(), 1);
+    let fence = Fence { version: 123_456, audit_head: Some("a".repeat(64)), ..Fence::default() };
+    let wanted = touch("7590-VHVEG-0001", &["9611365-0001"], ("d15", 15), 20);
+    let send = (Decision::Send, "stage_due", at(20, 15));
+    let told = decision(&scope, "7590-VHVEG-0001", &["9611365-0001"], &fence, send);
+    let record = DecisionRecord { cause: Cause::Claim, touch: Some(RecordedTouch::of(&wanted)), ..told };
+    let (item, _) = crate::audit::entry_of(&scope.tenant, &record);
+    let text = |value: &crate::backend::Value| match value {
+        crate::backend::Value::S(text) | crate::backend::Value::N(text) => text.len(),
+    };
+    let bytes: usize = item.iter().map(|(name, value)| name.len() + text(value)).sum();
+    assert!(bytes <= 1_024, "{bytes} bytes");
+}
+
+/// Two items in a transaction count double. The fence's place in the index costs nothing, because nothing that the
+/// index projects has changed; and the same decision again costs nothing at all.
+async fn a_decision_that_sends_nothing_costs_few_write_units(store: &Store) {
+    with_two_obligations(store).await;
+    let scope = scope();
+    let fence = facts(store, "c").await.fence;
+    claim_at(store, &scope, &touch("c", &["a"], ("s1", 1), 6), &fence, at(6, 15)).await.unwrap();
+    store.capacity().reset();
+    for hour in [15, 16] {
+        let fence = facts(store, "c").await.fence;
+        let held = decision(&scope, "c", &["b"], &fence, (Decision::Skip, "dispute", at(7, hour)));
+        store.record_decision(&scope, &held, &fence).await.unwrap();
+    }
+    let used = store.capacity().snapshot()["decision"];
+    assert_eq!((used.requests, used.write_units), (1, 4.0));
 }
 
 async fn facts_are_read_in_one_request(store: &Store) {

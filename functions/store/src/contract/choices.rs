@@ -82,7 +82,7 @@ async fn a_withdrawal_between_decision_and_claim_wins(store: &Store) {
     let decided_on = facts(store, "c").await.fence;
     record(store, &choice("e-1", false, at(6, 14))).await.unwrap();
     let wanted = touch("c", &["a"], ("s1", 1), 6);
-    let claim = store.claim(&scope(), &wanted, &decided_on, at(6, 15)).await;
+    let claim = claim_at(store, &scope(), &wanted, &decided_on, at(6, 15)).await;
     assert_eq!(claim, Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }));
 }
 

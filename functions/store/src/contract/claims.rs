@@ -1,5 +1,6 @@
 //! Claims: exactly one of two decisions wins, and a fact in between always does.
 
+use domain::decision::DecisionRecord;
 use domain::touch::TouchState;
 
 use super::*;
@@ -23,7 +24,7 @@ async fn a_claim_writes_touch_fence_and_audit(store: &Store) {
     with_two_obligations(store).await;
     let (scope, wanted) = (scope(), touch("c", &["a", "b"], ("s1", 1), 6));
     let before = facts(store, "c").await.fence;
-    let claim = store.claim(&scope, &wanted, &before, at(6, 15)).await.unwrap();
+    let claim = claim_at(store, &scope, &wanted, &before, at(6, 15)).await.unwrap();
     let after = facts(store, "c").await.fence;
     assert_eq!(claim.fence, after);
     assert_eq!(after.version, before.version + 1);
@@ -36,15 +37,18 @@ async fn a_claim_writes_touch_fence_and_audit(store: &Store) {
     assert_eq!(record.fence_version, Some(before.version));
 
     let second = touch("c", &["a"], ("s2", 8), 13);
-    store.claim(&scope, &second, &after, at(13, 15)).await.unwrap();
+    claim_at(store, &scope, &second, &after, at(13, 15)).await.unwrap();
     let trail = store.audit_trail(&scope.tenant, &customer_id("c")).await.unwrap();
-    assert_eq!(trail.iter().map(|e| &e.touch).collect::<Vec<_>>(), [&wanted.id, &second.id]);
-    assert_eq!((trail[0].fence_version, trail[0].policy_version), (before.version, 3));
+    let records: Vec<DecisionRecord> = trail.iter().map(|e| e.record().unwrap()).collect();
+    let claimed: Vec<_> = records.iter().map(|r| &r.touch.as_ref().unwrap().id).collect();
+    assert_eq!(claimed, [&wanted.id, &second.id]);
+    assert_eq!((records[0].fence_version, records[0].policy_version), (before.version, 3));
+    assert_eq!((trail[0].at, trail[0].fence_version), (at(6, 15), before.version));
     let head = facts(store, "c").await.fence.audit_head;
     assert_eq!(verify_chain(&trail), Ok(head.as_deref()));
     let mut forged = trail.clone();
     forged[0].document = forged[0].document.replace("\"policy_version\":3", "\"policy_version\":4");
-    assert!(verify_chain(&forged).is_err());
+    assert_eq!(verify_chain(&forged).map_err(|e| e.number), Err(1));
     assert!(verify_chain(&trail[1..]).is_err());
 }
 
@@ -54,8 +58,8 @@ async fn of_two_claims_on_one_fence_exactly_one_wins(store: &Store) {
     let (one, other) = (touch("c", &["a"], ("s1", 1), 6), touch("c", &["b"], ("s1", 1), 6));
     let scope = scope();
     let (first, second) = tokio::join!(
-        store.claim(&scope, &one, &fence, at(6, 15)),
-        store.claim(&scope, &other, &fence, at(6, 15)),
+        claim_at(store, &scope, &one, &fence, at(6, 15)),
+        claim_at(store, &scope, &other, &fence, at(6, 15)),
     );
     let lost = [&first, &second].into_iter().filter_map(|r| r.as_ref().err()).collect::<Vec<_>>();
     assert_eq!(lost, [&conflict(ClaimConflict::FenceMoved)]);
@@ -68,7 +72,7 @@ async fn a_payment_between_decision_and_claim_wins(store: &Store) {
     with_two_obligations(store).await;
     let decided_on = facts(store, "c").await.fence;
     store.import_payments(&scope(), 2, day(20), &[payment("p", "a", 1_000, 6)]).await.unwrap();
-    let claim = store.claim(&scope(), &touch("c", &["a"], ("s1", 1), 6), &decided_on, at(6, 15)).await;
+    let claim = claim_at(store, &scope(), &touch("c", &["a"], ("s1", 1), 6), &decided_on, at(6, 15)).await;
     assert_eq!(claim, Err(conflict(ClaimConflict::FenceMoved)));
     assert!(facts(store, "c").await.fence.contacts.is_empty());
 }
@@ -78,24 +82,25 @@ async fn a_touch_is_claimed_once_also_on_the_newest_fence(store: &Store) {
     let (scope, wanted) = (scope(), touch("c", &["a"], ("s1", 1), 6));
     plan(store, &wanted).await;
     let fence = facts(store, "c").await.fence;
-    let claim = store.claim(&scope, &wanted, &fence, at(6, 15)).await.unwrap();
+    let claim = claim_at(store, &scope, &wanted, &fence, at(6, 15)).await.unwrap();
     let taken = |state| Err(conflict(ClaimConflict::AlreadyClaimed(state)));
-    let again = store.claim(&scope, &wanted, &claim.fence, at(6, 16)).await;
+    let again = claim_at(store, &scope, &wanted, &claim.fence, at(6, 16)).await;
     assert_eq!(again, taken(TouchState::Claimed));
     // Both conditions fail: that it is taken says more.
-    assert_eq!(store.claim(&scope, &wanted, &fence, at(6, 16)).await, taken(TouchState::Claimed));
+    assert_eq!(claim_at(store, &scope, &wanted, &fence, at(6, 16)).await, taken(TouchState::Claimed));
     let sent = Outcome::Sent { provider_id: "m-1".to_owned() };
     store.settle(&scope.tenant, &TouchKey::of(&wanted), &sent, at(6, 16)).await.unwrap();
-    assert_eq!(store.claim(&scope, &wanted, &claim.fence, at(6, 17)).await, taken(TouchState::Sent));
+    assert_eq!(claim_at(store, &scope, &wanted, &claim.fence, at(6, 17)).await, taken(TouchState::Sent));
 }
 
 async fn a_claim_forgets_old_contacts_and_never_lowers_a_stage(store: &Store) {
     with_two_obligations(store).await;
     let fence = facts(store, "c").await.fence;
     let scope = scope();
-    let first = store.claim(&scope, &touch("c", &["a"], ("s2", 8), 13), &fence, at(13, 15)).await.unwrap();
+    let first =
+        claim_at(store, &scope, &touch("c", &["a"], ("s2", 8), 13), &fence, at(13, 15)).await.unwrap();
     let low = touch("c", &["a", "b"], ("s1", 1), 60);
-    let second = store.claim(&scope, &low, &first.fence, at(60, 15)).await.unwrap();
+    let second = claim_at(store, &scope, &low, &first.fence, at(60, 15)).await.unwrap();
     assert_eq!(second.fence.contacts.iter().map(|c| c.at).collect::<Vec<_>>(), [at(60, 15)]);
     assert_eq!(second.fence.reached[&obligation_id("a")].dpd, 8);
     assert_eq!(second.fence.reached[&obligation_id("b")].dpd, 1);
@@ -107,9 +112,9 @@ async fn a_release_restores_the_fence(store: &Store) {
     let scope = scope();
     let first = touch("c", &["a"], ("s1", 1), 6);
     let fence = facts(store, "c").await.fence;
-    let before = store.claim(&scope, &first, &fence, at(6, 15)).await.unwrap().fence;
+    let before = claim_at(store, &scope, &first, &fence, at(6, 15)).await.unwrap().fence;
     let second = touch("c", &["a", "b"], ("s2", 8), 13);
-    store.claim(&scope, &second, &before, at(13, 15)).await.unwrap();
+    claim_at(store, &scope, &second, &before, at(13, 15)).await.unwrap();
 
     let place = TouchKey::of(&second);
     assert_eq!(store.release(&scope, &place, at(13, 18)).await, Ok(Change::Made));
@@ -124,12 +129,12 @@ async fn a_release_restores_the_fence(store: &Store) {
     assert_eq!(after.tries, std::collections::BTreeMap::from([(second.id.clone(), 1)]));
     assert_eq!(store.touch(&scope.tenant, &place).await.unwrap().unwrap().state, TouchState::Planned);
     // It can be claimed again, and the trail still holds.
-    store.claim(&scope, &second, &after, at(13, 18)).await.unwrap();
+    claim_at(store, &scope, &second, &after, at(13, 18)).await.unwrap();
     assert!(facts(store, "c").await.fence.tries.is_empty());
     store.release(&scope, &place, at(13, 19)).await.unwrap();
     let again = facts(store, "c").await.fence;
     assert_eq!(again.tries[&second.id], 2, "the count survives the claims");
-    store.claim(&scope, &second, &again, at(13, 19)).await.unwrap();
+    claim_at(store, &scope, &second, &again, at(13, 19)).await.unwrap();
     let trail = store.audit_trail(&scope.tenant, &customer_id("c")).await.unwrap();
     assert_eq!(trail.len(), 4);
     let head = facts(store, "c").await.fence.audit_head;
@@ -141,8 +146,8 @@ async fn a_release_leaves_what_happened_since(store: &Store) {
     let scope = scope();
     let first = touch("c", &["a", "b"], ("s1", 1), 6);
     let fence = facts(store, "c").await.fence;
-    let claim = store.claim(&scope, &first, &fence, at(6, 15)).await.unwrap();
-    store.claim(&scope, &touch("c", &["b"], ("s2", 8), 13), &claim.fence, at(13, 15)).await.unwrap();
+    let claim = claim_at(store, &scope, &first, &fence, at(6, 15)).await.unwrap();
+    claim_at(store, &scope, &touch("c", &["b"], ("s2", 8), 13), &claim.fence, at(13, 15)).await.unwrap();
     store.import_payments(&scope, 2, day(20), &[payment("p", "a", 1_000, 13)]).await.unwrap();
     store.release(&scope, &TouchKey::of(&first), at(14, 15)).await.unwrap();
     let after = facts(store, "c").await.fence;

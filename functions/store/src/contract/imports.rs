@@ -120,7 +120,9 @@ async fn a_new_obligation_of_a_known_customer_leaves_the_fence(store: &Store) {
 async fn closing_leaves_the_open_index_and_the_fence(store: &Store) {
     with_two_obligations(store).await;
     let before = facts(store, "c").await;
-    store.claim(&scope(), &touch("c", &["a", "b"], ("s1", 1), 6), &before.fence, at(6, 15)).await.unwrap();
+    claim_at(store, &scope(), &touch("c", &["a", "b"], ("s1", 1), 6), &before.fence, at(6, 15))
+        .await
+        .unwrap();
     assert_eq!(open_count(store).await, 2);
     let mut closed = row("c", "a", 5);
     closed.closed_on = Some(day(8));
@@ -136,7 +138,7 @@ async fn a_cycle_that_comes_back_goes_on_where_it_was(store: &Store) {
     with_two_obligations(store).await;
     let before = facts(store, "c").await;
     let claim = touch("c", &["a"], ("s1", 1), 6);
-    store.claim(&scope(), &claim, &before.fence, at(6, 15)).await.unwrap();
+    claim_at(store, &scope(), &claim, &before.fence, at(6, 15)).await.unwrap();
     let sent = facts(store, "c").await.fence.reached[&obligation_id("a")].clone();
     let due = (sent.due_on - day(0)).num_days();
     let reached = async || facts(store, "c").await.fence.reached.get(&obligation_id("a")).cloned();

@@ -4,6 +4,7 @@
 mod capacity;
 mod choices;
 mod claims;
+mod decisions;
 mod documents;
 mod imports;
 mod people;
@@ -15,13 +16,18 @@ use chrono::{DateTime, NaiveDate, Utc};
 use domain::channel::{Channel, Purpose, Tone};
 use domain::contact::{Address, Consent, ContactPoint, PersonName};
 use domain::customer::{Customer, Role};
+use domain::decision::{
+    Cause, DecisionRecord, RECORD_VERSION, RecordedReason, RecordedTouch, RecordedVerdict,
+};
+use domain::fence::Fence;
 use domain::ids::{CustomerId, ObligationId, PaymentId, PolicyId, StageId, TemplateId, TenantId, TouchId};
 use domain::import::record::{AccountRow, PaymentRow};
 use domain::money::Money;
 use domain::obligation::Obligation;
 use domain::touch::{Touch, TouchItem, touch_id};
+use domain::verdict::Decision;
 
-use crate::{CustomerFacts, Scope, Store, TouchKey, WaveKey};
+use crate::{Claim, ClaimError, CustomerFacts, Scope, Store, TouchKey, WaveKey};
 
 /// A store and what must outlive it.
 struct Fixture {
@@ -187,6 +193,58 @@ fn touch(customer_of: &str, obligations: &[&str], (stage, dpd): (&str, i32), on:
         policy: PolicyId::new("standard").unwrap(),
         policy_version: 3,
     }
+}
+
+/// A decision about a customer on a fence, with one verdict about each of its obligations.
+fn decision(
+    scope: &Scope,
+    customer: &str,
+    obligations: &[&str],
+    fence: &Fence,
+    (decision, code, at): (Decision, &'static str, DateTime<Utc>),
+) -> DecisionRecord {
+    let reason = RecordedReason { code: code.into(), rule: Some(0), detail: None, until_ms: None };
+    let verdict = |o: &&str| RecordedVerdict {
+        obligation: obligation_id(o),
+        due_on: day(5),
+        stage: Some(StageId::new("s1").unwrap()),
+        decision,
+        reasons: vec![reason.clone()],
+    };
+    DecisionRecord {
+        v: RECORD_VERSION,
+        tenant: scope.tenant.clone(),
+        customer: customer_id(customer),
+        at_ms: at.timestamp_millis(),
+        local: (at - chrono::Duration::hours(5)).format("%Y-%m-%dT%H:%M:%S%.3f-05:00").to_string(),
+        zone: "America/Bogota".parse().unwrap(),
+        cause: Cause::Plan,
+        policy: PolicyId::new("standard").unwrap(),
+        policy_version: 3,
+        profile: "CO".to_owned(),
+        profile_version: "0123456789abcdef".to_owned(),
+        fence_version: fence.version,
+        inputs: "0".repeat(64),
+        verdicts: obligations.iter().map(verdict).collect(),
+        verdicts_left_out: 0,
+        touch: None,
+        prev: fence.audit_head.clone(),
+    }
+}
+
+/// Claims a touch with the decision that would ask for it.
+async fn claim_at(
+    store: &Store,
+    scope: &Scope,
+    touch: &Touch,
+    fence: &Fence,
+    at: DateTime<Utc>,
+) -> Result<Claim, ClaimError> {
+    let obligations: Vec<&str> = touch.items.iter().map(|i| i.obligation.as_str()).collect();
+    let send = (Decision::Send, "stage_due", at);
+    let told = decision(scope, touch.customer.as_str(), &obligations, fence, send);
+    let record = DecisionRecord { cause: Cause::Claim, touch: Some(RecordedTouch::of(touch)), ..told };
+    store.claim(scope, touch, fence, &record).await
 }
 
 async fn facts(store: &Store, id: &str) -> CustomerFacts {

@@ -31,7 +31,7 @@ async fn a_reported_contact_counts_once_and_stops_older_decisions(store: &Store)
     let after = facts(store, "c").await.fence;
     assert_eq!(after.contacts, [call(6, 9, false), call(6, 10, true)]);
     assert_eq!(after.version, decided_on.version + 3);
-    let claim = store.claim(&scope(), &touch("c", &["a"], ("s1", 1), 6), &decided_on, at(6, 15)).await;
+    let claim = claim_at(store, &scope(), &touch("c", &["a"], ("s1", 1), 6), &decided_on, at(6, 15)).await;
     assert_eq!(claim, Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }));
 }
 
@@ -57,14 +57,14 @@ async fn an_erasure_leaves_the_trail_and_nothing_else(store: &Store) {
     let (scope, id) = (scope(), customer_id("c"));
     assert_eq!(store.erase_customer(&scope, &customer_id("nobody"), at(9, 1)).await, Ok(Erased::Unknown));
     let fence = facts(store, "c").await.fence;
-    store.claim(&scope, &touch("c", &["a"], ("s1", 1), 6), &fence, at(6, 15)).await.unwrap();
+    claim_at(store, &scope, &touch("c", &["a"], ("s1", 1), 6), &fence, at(6, 15)).await.unwrap();
     store.import_payments(&scope, 1, day(20), &[payment("p", "a", 1, 6)]).await.unwrap();
     let decided_on = facts(store, "c").await.fence;
     // The profile, two obligations, a payment and a touch.
     assert_eq!(store.erase_customer(&scope, &id, at(9, 1)).await, Ok(Erased::Made { items: 5 }));
     assert_eq!(store.customer_facts(&scope.tenant, &id).await, Ok(None));
     assert!(store.touches(&scope.tenant, &id).await.unwrap().is_empty());
-    let late = store.claim(&scope, &touch("c", &["b"], ("s1", 1), 9), &decided_on, at(9, 15)).await;
+    let late = claim_at(store, &scope, &touch("c", &["b"], ("s1", 1), 9), &decided_on, at(9, 15)).await;
     assert_eq!(late, Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }));
     let trail = store.audit_trail(&scope.tenant, &id).await.unwrap();
     assert_eq!(trail.len(), 1);

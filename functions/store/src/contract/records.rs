@@ -42,7 +42,7 @@ async fn record(store: &Store, place: &TouchKey, report: Report) -> crate::Recor
 async fn claimed(store: &Store, stage: (&str, i32), on: i64) -> TouchKey {
     let wanted = touch("c", &["a", "b"], stage, on);
     let fence = facts(store, "c").await.fence;
-    store.claim(&scope(), &wanted, &fence, at(on, 15)).await.unwrap();
+    claim_at(store, &scope(), &wanted, &fence, at(on, 15)).await.unwrap();
     TouchKey::of(&wanted)
 }
 
@@ -114,16 +114,16 @@ async fn a_hard_bounce_suppresses_moves_the_fence_and_falls_back_once(store: &St
     assert!(fence.was_tried(&obligation_id("b"), day(5), &stage, Channel::Sms));
     // What was decided before it can no longer be claimed.
     let other = touch("c", &["a"], ("s3", 9), 14);
-    let claim = store.claim(&scope, &other, &decided_on, at(14, 15)).await;
+    let claim = claim_at(store, &scope, &other, &decided_on, at(14, 15)).await;
     assert_eq!(claim, Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }));
     // The same touch on the same day is taken for good.
     let again = touch("c", &["a", "b"], ("s2", 8), 13);
-    let claim = store.claim(&scope, &again, &fence, at(13, 19)).await;
+    let claim = claim_at(store, &scope, &again, &fence, at(13, 19)).await;
     let which = ClaimConflict::AlreadyClaimed(TouchState::Bounced);
     assert_eq!(claim, Err(ClaimError::Conflict { which }));
     // The stage goes out another way; the same news again changes nothing of that.
     let elsewhere = Touch { id: other_touch_id(), channel: Channel::Email, ..again };
-    store.claim(&scope, &elsewhere, &fence, at(14, 15)).await.unwrap();
+    claim_at(store, &scope, &elsewhere, &fence, at(14, 15)).await.unwrap();
     assert!(!record(store, &place, Report::HardBounced).await.fell_back);
     assert!(facts(store, "c").await.fence.reached.values().all(|r| r.dpd == 8));
 }

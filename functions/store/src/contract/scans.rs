@@ -56,7 +56,7 @@ async fn the_fence_is_in_the_index_only_while_something_was_reached(store: &Stor
     let page = store.reached_page(&scope.tenant, shard, None, 10).await.unwrap();
     assert!(page.items.is_empty());
     let fence = facts(store, "c").await.fence;
-    let claim = store.claim(&scope, &touch("c", &["a"], ("s1", 1), 6), &fence, at(6, 15)).await.unwrap();
+    let claim = claim_at(store, &scope, &touch("c", &["a"], ("s1", 1), 6), &fence, at(6, 15)).await.unwrap();
     let page = store.reached_page(&scope.tenant, shard, None, 10).await.unwrap();
     assert_eq!(page.items.len(), 1);
     assert_eq!((page.items[0].customer.as_str(), &page.items[0].reached), ("c", &claim.fence.reached));

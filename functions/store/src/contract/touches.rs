@@ -40,7 +40,7 @@ async fn an_outcome_settles_once(store: &Store) {
         let early = store.settle(tenant, &place, &outcome, at(6, 16)).await;
         assert_eq!(early, Err(TouchError::Conflict { found: None, expected }));
         let fence = facts(store, "c").await.fence;
-        store.claim(&scope(), &wanted, &fence, at(6, n as u32)).await.unwrap();
+        claim_at(store, &scope(), &wanted, &fence, at(6, n as u32)).await.unwrap();
         assert_eq!(store.settle(tenant, &place, &outcome, at(6, 16)).await, Ok(Change::Made));
         assert_eq!(store.settle(tenant, &place, &outcome, at(6, 17)).await, Ok(Change::Already));
         let different = store.settle(tenant, &place, &other, at(6, 17)).await;
@@ -75,7 +75,7 @@ async fn a_waiting_touch_is_prevented_or_superseded(store: &Store) {
     assert_eq!(store.supersede(tenant, &wave_of(&two), by, at(6, 1)).await, Ok(Change::Made));
     // What went out another way meanwhile only leaves its wave.
     let fence = facts(store, "c").await.fence;
-    store.claim(scope, &three, &fence, at(6, 3)).await.unwrap();
+    claim_at(store, scope, &three, &fence, at(6, 3)).await.unwrap();
     assert_eq!(store.prevent(tenant, &wave_of(&three), "paid", at(6, 4)).await, Ok(Change::Already));
     let shard = scope.shard_of(&customer_id("c"));
     let waves = store.due_waves(tenant, shard, day(6), at(6, 23), None, 10).await.unwrap();
@@ -92,7 +92,7 @@ async fn a_waiting_touch_is_prevented_or_superseded(store: &Store) {
     assert!(states.contains(&(TouchState::Claimed, String::new())));
     // Neither was sent: when the facts turn once more on the same day, the contact may be asked for again.
     let fence = facts(store, "c").await.fence;
-    assert!(store.claim(scope, &one, &fence, at(6, 15)).await.is_ok());
+    assert!(claim_at(store, scope, &one, &fence, at(6, 15)).await.is_ok());
 }
 
 async fn a_wave_gives_what_is_due(store: &Store) {
@@ -141,10 +141,10 @@ async fn the_timeline_has_every_touch_in_order(store: &Store) {
     for on in [9, 6, 30] {
         let fence = facts(store, "c").await.fence;
         let wanted = touch("c", &["a", "b,|"], (&format!("s{on}"), 1), on);
-        store.claim(&scope(), &wanted, &fence, at(on, 15)).await.unwrap();
+        claim_at(store, &scope(), &wanted, &fence, at(on, 15)).await.unwrap();
     }
     let fence = facts(store, "d").await.fence;
-    store.claim(&scope(), &touch("d", &["a"], ("s1", 1), 1), &fence, at(1, 15)).await.unwrap();
+    claim_at(store, &scope(), &touch("d", &["a"], ("s1", 1), 1), &fence, at(1, 15)).await.unwrap();
     let told = store.touches(&scope().tenant, &customer_id("c")).await.unwrap();
     assert_eq!(told.iter().map(|r| r.touch.on).collect::<Vec<_>>(), [day(6), day(9), day(30)]);
     assert_eq!(told[0].touch.items[1].obligation, obligation_id("b,|"));

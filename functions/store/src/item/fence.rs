@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use domain::channel::Channel;
 use domain::contact::Contact;
-use domain::fence::{FailedAttempt, Fence, Reached};
+use domain::fence::{FailedAttempt, Fence, Reached, RecordedDecision};
 use domain::ids::{CustomerId, ObligationId, StageId, TouchId};
 use domain::touch::TouchItem;
 
@@ -23,6 +23,7 @@ pub(crate) fn encode_fence(scope: &Scope, customer: &CustomerId, fence: &Fence) 
         set(&mut item, "tr", tries_text(&fence.tries));
     }
     set_some(&mut item, "er", fence.erased_at.map(|at| at.timestamp_millis()));
+    set_some(&mut item, "ad", fence.recorded.as_ref().map(recorded_text));
     if !fence.contacts.is_empty() {
         set(&mut item, "k", contacts_text(&fence.contacts));
     }
@@ -46,6 +47,7 @@ pub(crate) fn decode_fence(item: &Item) -> Result<Fence, StoreError> {
         reached: r.read_or("r", "reached stages", reached_map)?.unwrap_or_default(),
         failed: r.read_or("fa", "attempts that did not arrive", failed_of)?.unwrap_or_default(),
         audit_head: r.text_or("ah")?.map(str::to_owned),
+        recorded: r.read_or("ad", "<day>:<digest>", recorded_of)?,
         tries: r.read_or("tr", "tries", tries_of)?.unwrap_or_default(),
         erased_at: r.instant_or("er")?,
     })
@@ -62,6 +64,15 @@ fn tries_of(text: &str) -> Option<BTreeMap<TouchId, u32>> {
         Some((TouchId::new(unescape(id)).ok()?, tries.parse().ok()?))
     };
     text.split(',').map(one).collect()
+}
+
+fn recorded_text(recorded: &RecordedDecision) -> String {
+    format!("{}:{}", day_text(recorded.on), recorded.digest)
+}
+
+fn recorded_of(text: &str) -> Option<RecordedDecision> {
+    let (on, digest) = text.split_once(':')?;
+    Some(RecordedDecision { on: day_of(on)?, digest: digest.to_owned() })
 }
 
 const fn letter(channel: Channel) -> char {

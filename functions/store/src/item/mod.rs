@@ -18,13 +18,14 @@
 //! | `fa` | FENCE | attempts that did not arrive, with the items whose stage was taken back |
 //! | `ah` | FENCE | head of the audit chain |
 //! | `er` | FENCE | when the customer's personal data was erased |
+//! | `ad` | FENCE | last decision on record: `<day>:<digest>` |
 //! | `d` `m` `u` | OBL | due date, amount in minor units, currency |
 //! | `a` `c` | OBL | account, closed on |
 //! | `p` `ps` | OBL | paid by the snapshot, paid by payments; in minor units |
 //! | `h` | OBL (in `open`) | holds: `<reason letter><from>-<until>`, comma between |
 //! | `o` `m` `d` | ZPAY | obligation, amount in minor units, paid on |
 //! | `st` | TOUCH, IMPORT | state |
-//! | `i` | TOUCH, audit | items, as `r` |
+//! | `i` | TOUCH | items, as `r` |
 //! | `n` `g` `o` `u` `t` `y` `yv` `at` | TOUCH | channel, stage, tone, purpose, template, policy, its version, send at |
 //! | `ca` `sa` `fv` | TOUCH | claimed at, settled at, fence version that was decided on |
 //! | `pc` | OBL | reached stages of its past cycles |

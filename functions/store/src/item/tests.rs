@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use domain::channel::Channel;
 use domain::contact::Contact;
 use domain::delivery::{Code, History, HistoryEntry, Report, Source};
-use domain::fence::{FailedAttempt, Fence, Reached};
+use domain::fence::{FailedAttempt, Fence, Reached, RecordedDecision};
 use domain::ids::{CustomerId, ObligationId, StageId, TenantId, TouchId};
 use domain::obligation::{Hold, HoldReason};
 use domain::touch::TouchItem;
@@ -58,6 +58,7 @@ fn a_fence_with_35_contacts_and_five_open_obligations_fits_one_write_unit() {
         audit_head: Some("a".repeat(64)),
         tries: BTreeMap::new(),
         erased_at: None,
+        recorded: Some(RecordedDecision { on: day(35), digest: "0123456789abcdef".to_owned() }),
     };
     let item = encode_fence(&scope(), &customer, &fence);
     assert!(size(&item) <= 1_024, "{} bytes", size(&item));
@@ -103,6 +104,7 @@ proptest! {
             audit_head: None,
             tries: tries.into_iter().map(|(id, n)| (TouchId::new(id).unwrap(), n)).collect(),
             erased_at: erased_ms.and_then(DateTime::from_timestamp_millis),
+            recorded: None,
         };
         let customer = CustomerId::new("c").unwrap();
         let item = encode_fence(&scope(), &customer, &fence);

@@ -14,7 +14,8 @@ use store::Store;
 use super::Files;
 use crate::report::Totals;
 
-const CHECKPOINT_VERSION: u32 = 1;
+/// Raised with every change of what the database holds.
+const CHECKPOINT_VERSION: u32 = 2;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Checkpoint {
