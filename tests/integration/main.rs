@@ -3,6 +3,7 @@
 mod command_line;
 mod delivery_events;
 mod delivery_races;
+mod delivery_waits;
 mod evidence;
 mod fixture;
 mod policy_texts;

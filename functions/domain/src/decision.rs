@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::channel::{Channel, Purpose};
-use crate::customer::CustomerKind;
+use crate::choice::AgreedHours;
+use crate::contact::PurposeScope;
+use crate::customer::{CustomerKind, Role};
 use crate::fence::{Reached, RecordedDecision};
 use crate::ids::{CustomerId, ObligationId, PolicyId, SegmentId, StageId, TemplateId, TenantId, TouchId};
 use crate::ladder::{Rung, StageDue, stage_due};
@@ -294,12 +296,15 @@ struct Inputs<'a> {
     segment: Option<&'a SegmentId>,
     preferred_channel: Option<Channel>,
     hold: Option<&'a Hold>,
-    consents: Vec<(Channel, bool, NaiveDate)>,
+    role: Role,
+    agreed_hours: Option<&'a AgreedHours>,
+    consents: Vec<(Channel, &'a PurposeScope, bool, NaiveDate, Option<i64>)>,
     contact_points: Vec<Channel>,
     suppressed: Vec<Channel>,
     obligations: Vec<InputObligation<'a>>,
     contacts: Vec<(i64, Channel, bool)>,
     reached: Vec<(&'a ObligationId, &'a Reached)>,
+    failed: Vec<(i64, Channel, &'a [TouchItem])>,
 }
 
 #[derive(Serialize)]
@@ -337,7 +342,13 @@ fn inputs_hash(rules: &Rules<'_>, facts: &Facts<'_>) -> String {
         segment: customer.segment.as_ref(),
         preferred_channel: customer.preferred_channel,
         hold: customer.hold.as_ref(),
-        consents: customer.consents.iter().map(|c| (c.channel, c.granted, c.on)).collect(),
+        role: customer.role,
+        agreed_hours: customer.agreed_hours.as_ref(),
+        consents: customer
+            .consents
+            .iter()
+            .map(|c| (c.channel, &c.purposes, c.granted, c.on, c.at.map(|at| at.timestamp_millis())))
+            .collect(),
         contact_points: customer.contact_points.iter().map(|p| p.channel).collect(),
         suppressed: facts.suppressed.iter().copied().collect(),
         obligations: facts.obligations.iter().map(InputObligation::of).collect(),
@@ -348,6 +359,12 @@ fn inputs_hash(rules: &Rules<'_>, facts: &Facts<'_>) -> String {
             .map(|c| (c.at.timestamp_millis(), c.channel, c.direct))
             .collect(),
         reached: facts.fence.reached.iter().collect(),
+        failed: facts
+            .fence
+            .failed
+            .iter()
+            .map(|f| (f.at.timestamp_millis(), f.channel, f.items.as_slice()))
+            .collect(),
     };
     hex(&Sha256::digest(json(&inputs)))
 }
