@@ -83,10 +83,10 @@ impl TenantRules {
 
 type PolicyKey = (TenantId, PolicyId, u32);
 
-/// Compiled policies, kept while they are current.
-#[derive(Debug, Default)]
+/// Compiled policies, kept while they are current. Clones share them.
+#[derive(Debug, Clone, Default)]
 pub struct RulesCache {
-    policies: Mutex<HashMap<PolicyKey, Arc<Policy>>>,
+    policies: Arc<Mutex<HashMap<PolicyKey, Arc<Policy>>>>,
 }
 
 impl RulesCache {
