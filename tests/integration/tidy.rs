@@ -32,9 +32,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "import-accounts",
             "scan-due",
             "plan-shard",
+            "simulation",
         ],
     ),
     ("integration", &[]),
+    ("simulation", &["domain", "store", "channels", "runtime", "delivery", "plan-shard", "scan-due"]),
     ("bench", &["domain"]),
 ];
 

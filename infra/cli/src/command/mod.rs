@@ -6,5 +6,6 @@ pub(crate) mod import;
 pub(crate) mod phone;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod simulate;
 pub(crate) mod sms;
 pub(crate) mod test;
