@@ -3,7 +3,7 @@
 use simulation::{Options, Simulator, Totals};
 
 /// How many worlds are run here; the command line runs more.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 200;
 
 #[test]
 fn every_world_keeps_its_promises() {
