@@ -27,8 +27,7 @@ fn a_seed_gives_the_same_world_every_time() {
         for other in 0..warm_up {
             simulator.run(other + 1_000, Options::default()).expect("the database works");
         }
-        let options = Options { trace: true, ..Options::default() };
-        simulator.run(seed, options).expect("the database works").trace
+        simulator.run(seed, Options::traced(true)).expect("the database works").trace
     };
     for seed in 0..5 {
         let first = trace(0, seed);

@@ -341,27 +341,28 @@ fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violatio
     }
     let last = e.decisions.iter().rev().find(|l| l.obligation == row.obligation.id);
     let expired = due.dpd <= 0 && dpd > 0;
-    let reason = last.and_then(|line| Some((line.verdict, line.reasons.first()?.code)));
-    let stands_to_reason = match reason {
-        None | Some((Decision::Send | Decision::Defer, _)) => false,
-        Some((Decision::Skip, code)) => match code {
-            ReasonCode::StageReached
-            | ReasonCode::Closed
-            | ReasonCode::WindowOver
-            | ReasonCode::NotDueYet => false,
-            ReasonCode::Held(_) => held,
-            ReasonCode::OptedOut
-            | ReasonCode::Suppressed
-            | ReasonCode::NoContactPoint
-            | ReasonCode::NoConsent => !now.reachable,
-            ReasonCode::StageExpired => expired || due.dpd <= 0,
-            ReasonCode::ConditionNotMet
-            | ReasonCode::NoTemplate
-            | ReasonCode::StageDue
-            | ReasonCode::Superseded => false,
-            ReasonCode::OneMessageADay | ReasonCode::MessageFull | ReasonCode::Rule(_) => true,
-        },
+    // Each channel that cannot serve gives a reason; one that is true is enough, since the others are for other channels.
+    let is_true = |code: ReasonCode| match code {
+        ReasonCode::Held(_) => held,
+        ReasonCode::OptedOut
+        | ReasonCode::Suppressed
+        | ReasonCode::NoContactPoint
+        | ReasonCode::NoConsent => !now.reachable,
+        ReasonCode::StageExpired => expired || due.dpd <= 0,
+        ReasonCode::StageReached
+        | ReasonCode::Closed
+        | ReasonCode::WindowOver
+        | ReasonCode::NotDueYet
+        | ReasonCode::ConditionNotMet
+        | ReasonCode::NoTemplate
+        | ReasonCode::StageDue
+        | ReasonCode::Superseded => false,
+        ReasonCode::OneMessageADay | ReasonCode::MessageFull | ReasonCode::Rule(_) => true,
     };
+    let reason = last.and_then(|line| Some((line.verdict, line.reasons.first()?.code)));
+    let stands_to_reason = last.is_some_and(|line| {
+        line.verdict == Decision::Skip && line.reasons.iter().any(|reason| is_true(reason.code))
+    });
     if !stands_to_reason {
         let detail = format!("{} at stage s{} on {on}, last verdict {reason:?}", row.obligation.id, due.dpd);
         found.push(Violation { rule: Rule::Lost, detail });

@@ -40,6 +40,18 @@ pub struct Options {
     pub deliberate: Option<DeliberateFault>,
 }
 
+impl Options {
+    /// A run of the pipeline as it is; `trace` says whether everything that happens is written down.
+    #[must_use]
+    pub fn traced(trace: bool) -> Self {
+        Self {
+            trace,
+            #[cfg(feature = "deliberate-faults")]
+            deliberate: None,
+        }
+    }
+}
+
 /// What came of a world.
 #[derive(Debug, Clone, Default)]
 pub struct Report {

@@ -86,8 +86,7 @@ pub(crate) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<ExitCode
 }
 
 fn one_world(seed: u64, verbose: bool) -> anyhow::Result<Found> {
-    let options = Options { trace: verbose, ..Options::default() };
-    let report = run(&mut Simulator::new()?, seed, options)?;
+    let report = run(&mut Simulator::new()?, seed, Options::traced(verbose))?;
     // The trace is for people, so that standard output stays what a program reads.
     for line in &report.trace {
         eprintln!("{line}");
