@@ -395,3 +395,20 @@ fn an_erased_customer_is_refused_by_the_next_import() {
         run_json(0, &["import", "--file", &file, "--mapping", &mapping(), "--out", &out])["stored"].clone();
     assert_eq!((&stored["erased_rejected"], &stored["obligations_new"]), (&1.into(), &0.into()));
 }
+
+#[test]
+fn simulated_worlds_are_told_as_one_object_and_a_world_as_its_trace() {
+    let told = run_to(0, &["simulate", "--seeds", "4", "--from-seed", "7", "--json"]);
+    let object: Value = serde_json::from_slice(&told.stdout).expect("one object");
+    assert_eq!(object["seeds"], 4);
+    for key in ["duplicates_known", "duplicates_after_unknown", "lost", "other_violations"] {
+        assert_eq!(object[key], 0, "{key}");
+    }
+    for key in ["touches", "sends", "unknown_reported", "prevented", "seconds"] {
+        assert!(object[key].is_number(), "{key}");
+    }
+    let traced = run_to(0, &["simulate", "--seed", "7", "--verbose"]);
+    assert!(text(&traced.stderr).contains("starts: scan-due: scan"));
+    let usage = run(&["simulate", "--verbose"]);
+    assert_eq!(usage.status.code(), Some(64), "a trace of many worlds is no use");
+}

@@ -37,9 +37,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "record-choice",
             "scan-due",
             "plan-shard",
+            "simulation",
         ],
     ),
     ("integration", &[]),
+    ("simulation", &["domain", "store", "channels", "runtime", "delivery", "plan-shard", "scan-due"]),
     ("bench", &["domain"]),
 ];
 

@@ -14,6 +14,8 @@ mod outbox;
 mod provider;
 #[cfg(test)]
 mod sample;
+#[cfg(feature = "faults")]
+mod scripted;
 #[cfg(feature = "ses")]
 mod ses;
 #[cfg(feature = "sns")]
@@ -30,6 +32,8 @@ use domain::touch::Touch;
 pub use outbox::{Fault, Outbox, OutboxError, OutboxItem, OutboxMessage};
 #[cfg(any(feature = "ses", feature = "sns"))]
 pub use provider::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT, CallTimeouts, READ_TIMEOUT};
+#[cfg(feature = "faults")]
+pub use scripted::{Answer, ScriptedProvider};
 #[cfg(feature = "ses")]
 pub use ses::SesSender;
 #[cfg(feature = "sns")]
@@ -87,6 +91,9 @@ pub enum Sender {
     /// Amazon SNS, for SMS.
     #[cfg(feature = "sns")]
     Sns(SnsSender),
+    /// A provider that a simulation plays.
+    #[cfg(feature = "faults")]
+    Scripted(std::sync::Arc<dyn ScriptedProvider>),
 }
 
 /// Names the backend, and nothing of what it sends.
@@ -98,6 +105,8 @@ impl std::fmt::Debug for Sender {
             Self::Ses(_) => "Sender::Ses",
             #[cfg(feature = "sns")]
             Self::Sns(_) => "Sender::Sns",
+            #[cfg(feature = "faults")]
+            Self::Scripted(_) => "Sender::Scripted",
         })
     }
 }
@@ -113,6 +122,8 @@ impl Sender {
             Self::Ses(_) => None,
             #[cfg(feature = "sns")]
             Self::Sns(_) => Some(SNS),
+            #[cfg(feature = "faults")]
+            Self::Scripted(_) => None,
         }
     }
 
@@ -126,6 +137,8 @@ impl Sender {
             Self::Ses(ses) => ses.send(outgoing).await,
             #[cfg(feature = "sns")]
             Self::Sns(sns) => sns.send(outgoing).await,
+            #[cfg(feature = "faults")]
+            Self::Scripted(provider) => provider.call(outgoing).await,
         }
     }
 }

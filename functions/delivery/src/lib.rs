@@ -5,6 +5,9 @@
 //! an entry of its own where nothing goes out. A provider is called once per claim; an outcome
 //! that is not known is kept as unknown and never sent again from here.
 
+#[cfg(feature = "deliberate-faults")]
+mod deliberate;
+
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::{Outcome, Outgoing, Sender};
 use chrono::{DateTime, Duration, Utc};
@@ -22,7 +25,8 @@ use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use serde::Serialize;
 use store::{
-    ClaimConflict, ClaimError, CustomerFacts, Recording, Store, StoreError, SuppressionKey, TouchKey, WaveKey,
+    Change, ClaimConflict, ClaimError, CustomerFacts, Recording, Store, StoreError, SuppressionKey,
+    TouchError, TouchKey, WaveKey,
 };
 
 /// How often a customer is decided anew when facts keep arriving between decision and claim.
@@ -34,6 +38,8 @@ pub const RETRY_AFTER_MINUTES: i64 = 15;
 pub const RETRY_AFTER_MINUTES_MAX: i64 = 240;
 /// How often a touch that the provider refuses for now is tried before it fails.
 pub const TRIES_MAX: u32 = 8;
+/// How often a settlement is written at most, before the job is left to be given out again.
+pub const SETTLE_TRIES_MAX: usize = 3;
 
 /// What a sending function works with.
 #[derive(Debug)]
@@ -81,7 +87,7 @@ pub enum Delivered {
     Unknown,
 }
 
-/// Why a job could not be carried out. Nothing was sent; the job can be run again.
+/// Why a job could not be carried out. It can be run again: what may have been sent is claimed, and never sent again.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     /// The tenant's rules.
@@ -93,6 +99,20 @@ pub enum DeliveryError {
     /// A queue.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// What came of the call could not be written.
+    #[error("touch {touch} is still claimed: {problem}")]
+    Unsettled {
+        /// The touch.
+        touch: String,
+        /// What the store said.
+        problem: TouchError,
+    },
+    /// Another sender has a claim of the customer that may still be at work.
+    #[error("customer {customer} has an open claim; expected it to be settled")]
+    ClaimOpen {
+        /// The customer.
+        customer: String,
+    },
     /// Facts kept arriving.
     #[error(
         "customer {customer} changed {DECISIONS_MAX} times between decision and claim; expected it to settle"
@@ -135,8 +155,8 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
 /// Delivers one touch.
 ///
 /// # Errors
-/// [`DeliveryError`] while nothing was claimed, so that the job can be run again. Once the provider was called the
-/// function does not fail: a settlement that cannot be written leaves the touch claimed, for the sweeper to find.
+/// [`DeliveryError`] when the job has to be run again: nothing was claimed, or a claim is not settled. Then the next
+/// run finds the claim. It never sends a second time; once the claim is old enough, it settles it as unknown.
 pub async fn deliver(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<Delivered, DeliveryError> {
     if job.channel != deps.channel {
         let touch = job.touch.to_string();
@@ -178,6 +198,12 @@ async fn decide_and_send(
         };
         let suppressed =
             suppressed_channels(&deps.store, &deps.suppression, &job.tenant, &facts.customer).await?;
+        #[cfg(feature = "deliberate-faults")]
+        let (facts, suppressed) = {
+            let (mut facts, mut suppressed) = (facts, suppressed);
+            deliberate::forget_facts(&deps.store, &mut facts, &mut suppressed);
+            (facts, suppressed)
+        };
         let rules_for = rules.for_customer(&facts.customer)?;
         let known = Facts {
             customer: &facts.customer,
@@ -191,6 +217,8 @@ async fn decide_and_send(
             Some(touch) if touch.channel == deps.channel => touch,
             Some(touch) => return redirect(deps, job, touch).await.map(Handled::without_touch),
             None => {
+                // A sender that died has raised the stage, which leaves nothing to send to this one.
+                await_open_claims(deps, job, now).await?;
                 if let Some(decision) = on_record(Cause::Send)
                     && deps.store.record_decision(&rules.scope(), &decision, &facts.fence).await?
                         == Recording::FenceMoved
@@ -210,11 +238,14 @@ async fn decide_and_send(
             Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }) => continue,
             Err(ClaimError::Conflict {
                 which: ClaimConflict::AlreadyClaimed(_) | ClaimConflict::AuditTaken,
-            }) => return Ok(Handled::without_touch(Delivered::AlreadyClaimed)),
+            }) => {
+                await_open_claims(deps, job, now).await?;
+                return Ok(Handled::without_touch(Delivered::AlreadyClaimed));
+            }
             Err(ClaimError::Store(error)) => return Err(error.into()),
         }
         record(deps, &rules_for, &facts, &decided, DecisionSource::Claim);
-        let delivered = send(deps, rules, &rules_for, &facts, touch, now).await;
+        let delivered = send(deps, rules, &rules_for, &facts, touch, now).await?;
         if let Some(later) = &decided.later
             && let Err(error) = deps.store.plan_touch(&rules.scope(), later).await
         {
@@ -233,10 +264,19 @@ async fn send(
     facts: &CustomerFacts,
     touch: &Touch,
     now: DateTime<Utc>,
-) -> Delivered {
+) -> Result<Delivered, DeliveryError> {
     let tries = facts.fence.tries.get(&touch.id).map_or(1, |before| before.saturating_add(1));
-    let outcome = call_provider(deps, &tenant.tenant, rules, facts, touch, now).await;
     let place = TouchKey::of(touch);
+    #[cfg(feature = "deliberate-faults")]
+    if deps.store.is_broken_by(store::DeliberateFault::SettleBeforeSend) {
+        let early = store::Outcome::Sent { provider_id: "early".to_owned() };
+        write_down(touch, async || deps.store.settle(&tenant.tenant.id, &place, &early, now).await).await?;
+        call_provider(deps, &tenant.tenant, rules, facts, touch, now).await;
+        return Ok(Delivered::Sent);
+    }
+    let outcome = call_provider(deps, &tenant.tenant, rules, facts, touch, now).await;
+    #[cfg(feature = "deliberate-faults")]
+    let outcome = deliberate::retry_on_timeout(&deps.store, outcome);
     let (settlement, delivered) = match outcome {
         Outcome::Accepted { provider_id } => (store::Outcome::Sent { provider_id }, Delivered::Sent),
         Outcome::NotSent { reason, retry: false } => (store::Outcome::Failed { reason }, Delivered::Failed),
@@ -248,16 +288,11 @@ async fn send(
         Outcome::NotSent { reason, retry: true } => {
             let retry_at = now + retry_after(tries);
             tracing::warn!(touch = %touch.id, %reason, tries, %retry_at, "not sent; released");
-            let released = deps.store.release(&tenant.scope(), &place, retry_at).await;
-            if let Err(error) = released {
-                tracing::error!(touch = %touch.id, %error, "the claim could not be released; the sweeper will");
-            }
-            return Delivered::Released;
+            write_down(touch, async || deps.store.release(&tenant.scope(), &place, retry_at).await).await?;
+            return Ok(Delivered::Released);
         }
     };
-    if let Err(error) = deps.store.settle(&tenant.tenant.id, &place, &settlement, now).await {
-        tracing::error!(touch = %touch.id, %error, "the touch stays claimed; the sweeper will settle it");
-    }
+    write_down(touch, async || deps.store.settle(&tenant.tenant.id, &place, &settlement, now).await).await?;
     if let (Some(provider), store::Outcome::Sent { provider_id }) = (deps.sender.reports_by_id(), &settlement)
     {
         let referred = deps.store.refer(provider, provider_id, &tenant.tenant.id, &place, now).await;
@@ -265,7 +300,35 @@ async fn send(
             tracing::error!(touch = %touch.id, %error, "delivery reports will not find the touch");
         }
     }
-    delivered
+    Ok(delivered)
+}
+
+/// Writes what came of a call. Writing the same twice is fine, so it is tried again at once.
+async fn write_down(
+    touch: &Touch,
+    write: impl AsyncFn() -> Result<Change, TouchError>,
+) -> Result<(), DeliveryError> {
+    let mut written = write().await;
+    for _ in 1..SETTLE_TRIES_MAX {
+        match &written {
+            Err(TouchError::Store(_)) => written = write().await,
+            Ok(_) | Err(TouchError::Conflict { .. }) => break,
+        }
+    }
+    written.map(|_| ()).map_err(|problem| DeliveryError::Unsettled { touch: touch.id.to_string(), problem })
+}
+
+/// Settles claims that their sender abandoned, and fails while one may still be at work: a job must not end before it
+/// is known what became of its message.
+async fn await_open_claims(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<(), DeliveryError> {
+    let claims = deps.store.settle_abandoned(&job.tenant, &job.customer, job.on, now).await?;
+    if claims.settled > 0 {
+        tracing::error!(customer = %job.customer, claims = claims.settled, "abandoned claims are unknown now");
+    }
+    if claims.open > 0 {
+        return Err(DeliveryError::ClaimOpen { customer: job.customer.to_string() });
+    }
+    Ok(())
 }
 
 /// How long to wait after so many tries.

@@ -24,6 +24,14 @@ pub enum DueEvent {
         /// The tenant.
         tenant: TenantId,
     },
+    /// Settle the claims that were abandoned.
+    Sweep {
+        /// The tenant.
+        tenant: TenantId,
+        /// How long ago a customer's latest contact was at most, in hours. A sweep every hour looks some hours back;
+        /// one a day looks further, for what was missed.
+        hours_back: u16,
+    },
 }
 
 /// Plan one shard of a tenant's open obligations.

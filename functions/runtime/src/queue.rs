@@ -46,6 +46,17 @@ impl MemoryQueue {
     }
 }
 
+/// Waiting until a simulation has taken some messages; the error says how many of them it kept.
+#[cfg(feature = "faults")]
+pub type Taking<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), usize>> + Send + 'a>>;
+
+/// A queue that a simulation plays.
+#[cfg(feature = "faults")]
+pub trait ScriptedQueue: std::fmt::Debug + Send + Sync {
+    /// Takes messages, in order.
+    fn take_in(&self, bodies: Vec<String>) -> Taking<'_>;
+}
+
 /// Where jobs are left.
 #[derive(Debug, Clone)]
 pub enum Queue {
@@ -59,6 +70,9 @@ pub enum Queue {
         /// The address of the queue.
         url: String,
     },
+    /// A queue that a simulation plays.
+    #[cfg(feature = "faults")]
+    Scripted(Arc<dyn ScriptedQueue>),
 }
 
 impl Queue {
@@ -75,6 +89,12 @@ impl Queue {
             }
             #[cfg(feature = "aws")]
             Self::Sqs { client, url } => send_to_sqs(client, url, jobs).await,
+            #[cfg(feature = "faults")]
+            Self::Scripted(queue) => {
+                let taken = queue.take_in(jobs.iter().map(Job::to_body).collect()).await;
+                let problem = || "the queue did not answer".to_owned();
+                taken.map_err(|kept| QueueError { kept, all: jobs.len(), problem: problem() })
+            }
         }
     }
 }

@@ -89,11 +89,11 @@ struct Settings {
     jurisdictions: Arc<TenantJurisdictions>,
 }
 
-/// Compiled policies and adjusted profiles, kept while they are current.
-#[derive(Debug, Default)]
+/// Compiled policies and adjusted profiles, kept while they are current. Clones share them.
+#[derive(Debug, Clone, Default)]
 pub struct RulesCache {
-    settings: Mutex<HashMap<TenantId, Settings>>,
-    policies: Mutex<HashMap<PolicyKey, Arc<Policy>>>,
+    settings: Arc<Mutex<HashMap<TenantId, Settings>>>,
+    policies: Arc<Mutex<HashMap<PolicyKey, Arc<Policy>>>>,
 }
 
 impl RulesCache {

@@ -1,7 +1,10 @@
-//! Starts the daily work of a tenant: one plan job per shard, and the touches whose moment has come.
+//! Starts the daily work of a tenant: one plan job per shard, the touches whose moment has come, and the sweep of
+//! claims that were abandoned.
 //!
 //! Invariant: starting twice does no harm. A shard that is planned twice gives the same touches, and a touch that is
 //! dispatched twice is claimed once.
+
+mod sweep;
 
 use std::ops::RangeInclusive;
 
@@ -21,6 +24,8 @@ pub const SCAN_DAYS_BACK: u64 = 35;
 pub const WAVE_PAGE: u32 = 500;
 /// The most pages of one shard and day that one call dispatches; the next call takes the rest.
 pub const WAVE_PAGES_MAX: usize = 200;
+
+pub use sweep::{SWEEP_HOURS_BACK_MAX, SWEEP_PAGE, SWEEP_PAGES_MAX};
 
 /// What the function works with.
 #[derive(Debug)]
@@ -46,6 +51,8 @@ pub struct Started {
     pub shards: u16,
     /// How many waiting touches were dispatched.
     pub touches: usize,
+    /// How many abandoned claims became unknown.
+    pub abandoned: usize,
 }
 
 /// Why the work could not be started. All of it can be started again.
@@ -70,6 +77,7 @@ pub async fn handle(deps: &Deps, event: DueEvent, now: DateTime<Utc>) -> Result<
     match event {
         DueEvent::Scan { tenant } => scan(deps, &tenant, now).await,
         DueEvent::Wave { tenant } => dispatch(deps, &tenant, now).await,
+        DueEvent::Sweep { tenant, hours_back } => sweep::sweep(deps, &tenant, hours_back, now).await,
     }
 }
 
@@ -82,7 +90,7 @@ async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Star
     deps.plan.send(&jobs).await?;
     let touches = dispatch_days(deps, &rules, WAVE_DAYS_BACK + 1..=SCAN_DAYS_BACK, now).await?;
     tracing::info!(%tenant, %as_of, shards = jobs.len(), touches, "scan started");
-    Ok(Started { as_of, shards: rules.tenant.shards, touches })
+    Ok(Started { as_of, shards: rules.tenant.shards, touches, abandoned: 0 })
 }
 
 /// Hands the waiting touches whose moment has come to their channels.
@@ -91,7 +99,7 @@ async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     let touches = dispatch_days(deps, &rules, 0..=WAVE_DAYS_BACK, now).await?;
     tracing::info!(%tenant, %as_of, touches, "wave dispatched");
-    Ok(Started { as_of, shards: 0, touches })
+    Ok(Started { as_of, shards: 0, touches, abandoned: 0 })
 }
 
 /// Dispatches the waves of some days, the oldest first.

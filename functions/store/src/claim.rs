@@ -111,6 +111,12 @@ impl Store {
             fence_write(scope, &touch.customer, fence.version, &next),
             Write::Put { table: Table::Audit, item: audit, condition: Some(Expression::absent()) },
         ];
+        #[cfg(feature = "deliberate-faults")]
+        let writes = {
+            let mut writes = writes;
+            self.forgetful(&mut writes);
+            writes
+        };
         match self.transact("claim", writes).await {
             Ok(()) => Ok(Claim { fence: next, claimed_at }),
             Err(Failure::Transaction(reasons)) => {

@@ -11,6 +11,8 @@ mod choice;
 mod claim;
 mod contact;
 mod customer;
+#[cfg(feature = "deliberate-faults")]
+mod deliberate;
 mod erasure;
 mod error;
 mod import;
@@ -23,6 +25,7 @@ mod record;
 mod reference;
 mod settings;
 mod suppression;
+mod sweep;
 pub mod tables;
 mod touch;
 mod wave;
@@ -32,11 +35,15 @@ mod contract;
 
 pub use audit::{AuditEntry, BrokenChain, Recording, verify_chain};
 pub use backend::TableNames;
+#[cfg(feature = "faults")]
+pub use backend::faults::{NamedItem, Pause, Request, StoreCall, Strike, Weather};
 pub use capacity::{CapacityMeter, Usage};
 pub use choice::{CHOICES_MAX, ChoiceError, Kept, Lifted};
 pub use claim::{Claim, ClaimConflict, ClaimError};
 pub use contact::{CONTACTS_MAX, ContactRecorded};
 pub use customer::CustomerFacts;
+#[cfg(feature = "deliberate-faults")]
+pub use deliberate::DeliberateFault;
 pub use erasure::Erased;
 pub use error::{ErrorClass, StoreError};
 pub use import::ImportCounts;
@@ -48,6 +55,7 @@ pub use record::{RecordError, Recorded, TouchEvent};
 pub use reference::REFERENCE_DAYS_KEPT;
 pub use settings::{POLICY_VERSION_MAX, PolicyDoc, SettingsDoc};
 pub use suppression::SuppressionKey;
+pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims};
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};
 pub use wave::{WAVE_DAYS_AHEAD_MAX, WaveEntry, WaveKey};
 
@@ -79,6 +87,8 @@ pub struct Page<T> {
 pub struct Store {
     backend: Backend,
     capacity: Arc<CapacityMeter>,
+    #[cfg(feature = "deliberate-faults")]
+    deliberate: Option<DeliberateFault>,
 }
 
 impl std::fmt::Debug for Store {
@@ -127,8 +137,27 @@ impl Store {
         Self::aws(aws_sdk_dynamodb::Client::new(config), names)
     }
 
+    /// The same store with the faults of a simulation; a store of AWS stays as it is.
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn under(&self, weather: Arc<dyn Weather>) -> Self {
+        let backend = match &self.backend {
+            Backend::Embedded(inner) | Backend::Faulty(backend::faults::Faulty { inner, .. }) => {
+                Backend::Faulty(backend::faults::Faulty { inner: inner.clone(), weather })
+            }
+            #[cfg(feature = "aws")]
+            Backend::Aws(aws) => Backend::Aws(aws.clone()),
+        };
+        Self::over(backend)
+    }
+
     fn over(backend: Backend) -> Self {
-        Self { backend, capacity: Arc::default() }
+        Self {
+            backend,
+            capacity: Arc::default(),
+            #[cfg(feature = "deliberate-faults")]
+            deliberate: None,
+        }
     }
 
     /// What was consumed, by access pattern. Clones of a store count together.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::fence::Reached;
 use domain::ids::{CustomerId, ObligationId, TenantId};
 use domain::obligation::Hold;
@@ -37,6 +37,8 @@ pub struct ReachedEntry {
     pub customer: CustomerId,
     /// The stage of each obligation.
     pub reached: BTreeMap<ObligationId, Reached>,
+    /// When the latest contact was claimed.
+    pub last_contact_at: Option<DateTime<Utc>>,
 }
 
 impl Store {
@@ -99,7 +101,7 @@ impl Store {
             let r = Reader::new("open fence", item);
             let customer = r.read("os", "F#<customer>", customer_of)?;
             let reached = r.read_or("r", "reached stages", reached_map)?.unwrap_or_default();
-            Ok(ReachedEntry { customer, reached })
+            Ok(ReachedEntry { customer, reached, last_contact_at: r.instant_or("lc")? })
         };
         let items = page.items.iter().map(entry).collect::<Result<_, StoreError>>()?;
         Ok(Page { items, next: page.next.map(Cursor) })

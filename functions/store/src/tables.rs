@@ -1,7 +1,8 @@
 //! The two tables and their index: the definition that the local database is created from, and that the
 //! deployment template is compared with.
 //!
-//! Invariant: an index projects only what its readers need, so that a scan stays cheap; contacts are never in one.
+//! Invariant: an index projects only what its readers need, so that a scan stays cheap; of the contacts only the
+//! moment of the latest is in one, for the sweep of claims.
 
 use serde_json::{Value as Json, json};
 
@@ -9,8 +10,8 @@ use crate::TableNames;
 
 /// The index of open obligations, and of fences with a reached stage.
 pub const OPEN_INDEX: &str = "open";
-/// What the open index projects besides keys: holds of an obligation, reached stages of a fence.
-pub const OPEN_PROJECTION: &[&str] = &["h", "r"];
+/// What the open index projects besides keys: holds of an obligation; reached stages and the latest contact of a fence.
+pub const OPEN_PROJECTION: &[&str] = &["h", "r", "lc"];
 
 /// The `CreateTable` requests of both tables, in DynamoDB's own JSON.
 #[must_use]
@@ -86,6 +87,8 @@ mod local {
         fn local(&self, operation: &'static str) -> Result<&crate::backend::embedded::Embedded, StoreError> {
             match &self.backend {
                 Backend::Embedded(embedded) => Ok(embedded),
+                #[cfg(feature = "faults")]
+                Backend::Faulty(faulty) => Ok(&faulty.inner),
                 #[cfg(feature = "aws")]
                 Backend::Aws(_) => {
                     Err(StoreError::Permanent { operation, reason: "only for an embedded store".to_owned() })

@@ -53,6 +53,8 @@ enum Command {
     Sms(command::sms::SmsArguments),
     /// Reads a telephone number as an import would.
     Phone(command::phone::PhoneArguments),
+    /// Runs whole worlds from seeds, with crashes and lost answers, and checks each against a model.
+    Simulate(command::simulate::SimulateArguments),
     /// Runs every check: format, lints, tests, the build for the browser.
     Test(command::test::TestArguments),
     /// Runs the benchmarks.
@@ -102,6 +104,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::CheckPolicy(arguments) => command::check_policy::check_policy(&arguments),
         Command::Sms(arguments) => command::sms::sms(arguments),
         Command::Phone(arguments) => command::phone::phone(arguments),
+        Command::Simulate(arguments) => command::simulate::simulate(&arguments),
         Command::Test(arguments) => command::test::test(&arguments),
         Command::Bench(arguments) => command::bench::bench(&arguments),
     }

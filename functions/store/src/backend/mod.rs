@@ -7,6 +7,8 @@
 pub(crate) mod aws;
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;
+#[cfg(feature = "faults")]
+pub(crate) mod faults;
 
 use std::collections::HashMap;
 
@@ -197,7 +199,10 @@ pub(crate) enum Failure {
     /// Another try gives the same answer.
     Permanent(String),
     /// The write may have been carried out.
-    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "the embedded database always answers"))]
+    #[cfg_attr(
+        not(any(feature = "aws", feature = "faults")),
+        expect(dead_code, reason = "the embedded database always answers")
+    )]
     Unknown(String),
 }
 
@@ -224,6 +229,9 @@ pub(crate) enum Backend {
     /// The real service.
     #[cfg(feature = "aws")]
     Aws(aws::Aws),
+    /// In this process, with the faults of a simulation.
+    #[cfg(feature = "faults")]
+    Faulty(faults::Faulty),
 }
 
 macro_rules! on_backend {
@@ -233,6 +241,8 @@ macro_rules! on_backend {
             Self::Embedded($b) => $call,
             #[cfg(feature = "aws")]
             Self::Aws($b) => $call.await,
+            #[cfg(feature = "faults")]
+            Self::Faulty($b) => $call.await,
         }
     };
 }

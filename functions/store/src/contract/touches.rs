@@ -3,7 +3,7 @@
 use domain::touch::TouchState;
 
 use super::*;
-use crate::{Change, Outcome, TouchError, TouchKey, WaveEntry};
+use crate::{CLAIM_ABANDONED, Change, OpenClaims, Outcome, TouchError, TouchKey, WaveEntry};
 
 on_every_backend!(
     planning_twice_changes_nothing,
@@ -12,6 +12,7 @@ on_every_backend!(
     a_wave_gives_what_is_due,
     customers_with_the_same_obligation_id_wait_side_by_side,
     the_timeline_has_every_touch_in_order,
+    an_abandoned_claim_becomes_unknown_once_its_lease_is_over,
 );
 
 async fn planning_twice_changes_nothing(store: &Store) {
@@ -148,4 +149,29 @@ async fn the_timeline_has_every_touch_in_order(store: &Store) {
     let told = store.touches(&scope().tenant, &customer_id("c")).await.unwrap();
     assert_eq!(told.iter().map(|r| r.touch.on).collect::<Vec<_>>(), [day(6), day(9), day(30)]);
     assert_eq!(told[0].touch.items[1].obligation, obligation_id("b,|"));
+}
+
+async fn an_abandoned_claim_becomes_unknown_once_its_lease_is_over(store: &Store) {
+    with_two_obligations(store).await;
+    let (scope, customer) = (scope(), customer_id("c"));
+    let (settled, left) = (touch("c", &["a"], ("s1", 1), 6), touch("c", &["b"], ("s1", 1), 6));
+    let fence = facts(store, "c").await.fence;
+    let first = claim_at(store, &scope, &settled, &fence, at(6, 14)).await.unwrap();
+    let sent = Outcome::Sent { provider_id: "m-1".to_owned() };
+    store.settle(&scope.tenant, &TouchKey::of(&settled), &sent, at(6, 14)).await.unwrap();
+    claim_at(store, &scope, &left, &first.fence, at(6, 15)).await.unwrap();
+    let shard = scope.shard_of(&customer);
+    let reached = store.reached_page(&scope.tenant, shard, None, 10).await.unwrap();
+    assert_eq!(reached.items[0].last_contact_at, Some(at(6, 15)));
+
+    let sweep = async |from_on, now| store.settle_abandoned(&scope.tenant, &customer, from_on, now).await;
+    let in_time = at(6, 15) + chrono::Duration::minutes(14);
+    assert_eq!(sweep(day(6), in_time).await, Ok(OpenClaims { settled: 0, open: 1 }));
+    assert_eq!(sweep(day(7), at(6, 16)).await, Ok(OpenClaims::default()), "too young a day to look at");
+    assert_eq!(sweep(day(6), at(6, 16)).await, Ok(OpenClaims { settled: 1, open: 0 }));
+    assert_eq!(sweep(day(6), at(6, 17)).await, Ok(OpenClaims::default()), "a second sweep finds nothing");
+    let record = store.touch(&scope.tenant, &TouchKey::of(&left)).await.unwrap().unwrap();
+    assert_eq!((record.state, record.reason.as_deref()), (TouchState::Unknown, Some(CLAIM_ABANDONED)));
+    let other = store.touch(&scope.tenant, &TouchKey::of(&settled)).await.unwrap().unwrap();
+    assert_eq!(other.state, TouchState::Sent);
 }

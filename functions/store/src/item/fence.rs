@@ -30,6 +30,7 @@ pub(crate) fn encode_fence(scope: &Scope, customer: &CustomerId, fence: &Fence) 
     if !fence.failed.is_empty() {
         set(&mut item, "fa", failed_text(&fence.failed));
     }
+    set_some(&mut item, "lc", fence.contacts.iter().map(|c| c.at.timestamp_millis()).max());
     if !fence.reached.is_empty() {
         let reached = reached_text(fence.reached.iter());
         set(&mut item, "r", reached);

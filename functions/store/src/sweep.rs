@@ -1,0 +1,91 @@
+//! Abandoned claims: what is done about a touch that was claimed and never settled.
+//!
+//! Invariant: such a touch becomes unknown, never planned again. Its sender died, or could not write what came of the
+//! call, so the provider may have the message; a claim whose message was surely not sent is released by its sender.
+//! Two sweeps at the same time do no harm: a settlement is conditional on the claim.
+
+use chrono::{DateTime, Duration, NaiveDate, Utc};
+use domain::ids::{CustomerId, TenantId};
+use domain::touch::TouchState;
+
+use crate::backend::{Expression, Query, Table};
+use crate::item::StoredTouch;
+use crate::key::{TOUCH, customer_partition, day_text, end_of};
+use crate::touch::{Outcome, TouchError, TouchKey};
+use crate::{Store, StoreError};
+
+/// How long a claim may be open, in minutes. No sender may run this long, the error of its clock included.
+pub const CLAIM_LEASE_MINUTES: i64 = 15;
+/// The reason of a touch that became unknown because nobody settled its claim in time.
+pub const CLAIM_ABANDONED: &str = "claim_abandoned";
+/// The most pages of one customer's recent touches, of 1 MB each.
+const TOUCH_PAGES_MAX: usize = 8;
+
+/// What was found among the recent touches of a customer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpenClaims {
+    /// Claims that were abandoned, and are unknown now.
+    pub settled: usize,
+    /// Claims that a sender may still be working on.
+    pub open: usize,
+}
+
+impl Store {
+    /// Settles the abandoned claims among a customer's touches of `from_on` and later as unknown. Strongly
+    /// consistent; counted as `sweep`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the query or a settlement fails. What was settled before stays so.
+    pub async fn settle_abandoned(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        from_on: NaiveDate,
+        now: DateTime<Utc>,
+    ) -> Result<OpenClaims, StoreError> {
+        let query = Query {
+            table: Table::Ops,
+            index: None,
+            condition: Expression {
+                text: "#pk = :pk AND #sk BETWEEN :from AND :to",
+                names: &["pk", "sk"],
+                values: vec![
+                    (":pk", customer_partition(tenant, customer).into()),
+                    (":from", format!("{TOUCH}{}", day_text(from_on)).into()),
+                    (":to", end_of(TOUCH.trim_end_matches('#')).into()),
+                ],
+            },
+            consistent: true,
+            limit: None,
+            start: None,
+        };
+        let mut found = OpenClaims::default();
+        for item in self.query_all("sweep", query, TOUCH_PAGES_MAX).await? {
+            let stored = StoredTouch::decode(&item)?;
+            if stored.state != TouchState::Claimed {
+                continue;
+            }
+            let lease = self.claim_lease();
+            if stored.claimed_at.is_some_and(|at| now.signed_duration_since(at) < lease) {
+                found.open += 1;
+                continue;
+            }
+            let outcome = Outcome::Unknown { reason: CLAIM_ABANDONED.to_owned() };
+            match self.settle(tenant, &TouchKey::of(&stored.touch), &outcome, now).await {
+                Ok(_) => found.settled += 1,
+                // Its sender, or another sweep, was quicker.
+                Err(TouchError::Conflict { .. }) => {}
+                Err(TouchError::Store(error)) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    fn claim_lease(&self) -> Duration {
+        #[cfg(feature = "deliberate-faults")]
+        if self.is_broken_by(crate::DeliberateFault::SweepWithoutLease) {
+            return Duration::zero();
+        }
+        Duration::minutes(CLAIM_LEASE_MINUTES)
+    }
+}

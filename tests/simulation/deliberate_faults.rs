@@ -1,0 +1,61 @@
+//! Proof that the simulator can see: each mistake that is put in on purpose is found within few seeds.
+
+use simulation::{DeliberateFault, Options, Rule, Simulator};
+
+/// Within how many seeds a mistake must be found.
+const SEEDS_MAX: u64 = 2_000;
+
+/// The first seed that finds a mistake, and what was broken.
+fn first_catch(fault: DeliberateFault) -> Option<(u64, Vec<Rule>)> {
+    let mut simulator = Simulator::new().expect("a database in memory");
+    let options = Options { deliberate: Some(fault), ..Options::default() };
+    (0..SEEDS_MAX).find_map(|seed| {
+        let report = simulator.run(seed, options).expect("the database works");
+        let broken: Vec<Rule> = report.violations.iter().map(|v| v.rule).collect();
+        (!broken.is_empty()).then_some((seed, broken))
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "the first seed that finds it is worth knowing")]
+fn assert_caught(fault: DeliberateFault, as_one_of: &[Rule]) {
+    let Some((seed, broken)) = first_catch(fault) else {
+        panic!("{fault:?} was not seen within {SEEDS_MAX} seeds");
+    };
+    println!("{fault:?} is seen with seed {seed}: {broken:?}");
+    assert!(
+        broken.iter().any(|rule| as_one_of.contains(rule)),
+        "{fault:?} shows as {broken:?} with seed {seed}"
+    );
+}
+
+#[test]
+fn a_claim_without_condition_is_seen() {
+    let shows = [Rule::DuplicateKnown, Rule::DuplicateAfterUnknown, Rule::AgainstCap, Rule::WrongRecord];
+    assert_caught(DeliberateFault::ClaimWithoutCondition, &shows);
+}
+
+#[test]
+fn a_settlement_before_the_send_is_seen() {
+    assert_caught(DeliberateFault::SettleBeforeSend, &[Rule::Lost, Rule::WrongRecord]);
+}
+
+#[test]
+fn facts_that_are_not_looked_at_again_are_seen() {
+    assert_caught(DeliberateFault::NoFactsRecheck, &[Rule::AgainstFacts]);
+}
+
+#[test]
+fn a_fence_that_is_not_looked_at_is_seen() {
+    let shows = [Rule::AgainstFacts, Rule::DuplicateKnown, Rule::AgainstCap];
+    assert_caught(DeliberateFault::StaleFence, &shows);
+}
+
+#[test]
+fn a_retry_after_a_timeout_is_seen() {
+    assert_caught(DeliberateFault::RetryOnTimeout, &[Rule::DuplicateAfterUnknown, Rule::WrongRecord]);
+}
+
+#[test]
+fn a_sweep_without_lease_is_seen() {
+    assert_caught(DeliberateFault::SweepWithoutLease, &[Rule::NeedlesslyUnknown]);
+}

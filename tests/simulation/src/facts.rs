@@ -1,0 +1,130 @@
+//! Facts on their way into the store, as an importer or an opt-out page records them, and since when each is known.
+//!
+//! Invariant: a fact counts as known from the step at which the store took it, whether or not the writer learned so.
+
+use chrono::NaiveDate;
+use domain::contact::Consent;
+use domain::ids::PaymentId;
+use domain::import::record::{AccountRow, PaymentRow};
+use domain::obligation::{Hold, HoldReason};
+use store::{Scope, Store, SuppressionKey};
+
+use crate::scene::instant;
+use crate::world::{Fact, World};
+
+/// The source number of what is known at first; every fact has a later one.
+const FIRST_SEQUENCE: u64 = 1;
+
+/// What a writer has to write. It is made when the lender knows the fact, and stays the same in every try.
+#[derive(Debug, Clone)]
+pub(crate) enum Entry {
+    Rows(u64, Vec<AccountRow>),
+    Payment(u64, PaymentRow),
+    Suppression { customer: usize, channel: domain::channel::Channel },
+    Policy,
+}
+
+/// What the lender knows by now, and has told or is about to tell.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    rows: Vec<AccountRow>,
+    shown: Vec<bool>,
+}
+
+impl Ledger {
+    pub(crate) fn new(world: &World) -> Self {
+        let shown = (0..world.rows.len()).map(|o| world.known_at_first(o)).collect();
+        Self { rows: world.rows.clone(), shown }
+    }
+
+    /// What is known at first.
+    pub(crate) fn first(&self) -> Entry {
+        let known = self.rows.iter().zip(&self.shown).filter(|(_, shown)| **shown);
+        Entry::Rows(FIRST_SEQUENCE, known.map(|(row, _)| row.clone()).collect())
+    }
+
+    /// Takes the next fact in, and says what is to be written about it; `None` where there is nothing to write.
+    pub(crate) fn learn(&mut self, world: &World, index: usize) -> Option<Entry> {
+        let sequence = FIRST_SEQUENCE + 1 + u64::try_from(index).unwrap_or_default();
+        match &world.facts[index].1 {
+            Fact::Pay { obligation, amount_minor } => {
+                let row = &self.rows[*obligation];
+                let id = format!("p{index}");
+                Some(Entry::Payment(
+                    sequence,
+                    PaymentRow {
+                        line: 2,
+                        id: PaymentId::new(id).expect("an id that is made here is sound"),
+                        customer: row.customer.id.clone(),
+                        obligation: row.obligation.id.clone(),
+                        amount_minor: *amount_minor,
+                        paid_on: NaiveDate::MIN,
+                    },
+                ))
+            }
+            // What the lender has not told yet cannot be disputed.
+            Fact::Dispute { obligation, from_on, until_on } => {
+                self.shown[*obligation].then_some(())?;
+                let hold = Hold { reason: HoldReason::Dispute, from_on: *from_on, until_on: *until_on };
+                self.rows[*obligation].obligation.holds.push(hold);
+                self.told(sequence, *obligation)
+            }
+            Fact::OptOut { customer, channel, on } => {
+                let word = Consent::of_contract(*channel, false, *on);
+                let owned = (0..self.rows.len()).filter(|o| world.owners[*o] == *customer);
+                let owned: Vec<usize> = owned.collect();
+                let shown = owned.iter().copied().find(|o| self.shown[*o])?;
+                for o in &owned {
+                    self.rows[*o].customer.consents.push(word.clone());
+                }
+                self.told(sequence, shown)
+            }
+            Fact::Suppress { customer, channel } => {
+                Some(Entry::Suppression { customer: *customer, channel: *channel })
+            }
+            Fact::Appear { obligation } => {
+                self.shown[*obligation] = true;
+                self.told(sequence, *obligation)
+            }
+            Fact::Policy => Some(Entry::Policy),
+        }
+    }
+
+    fn told(&self, sequence: u64, obligation: usize) -> Option<Entry> {
+        self.shown[obligation].then(|| Entry::Rows(sequence, vec![self.rows[obligation].clone()]))
+    }
+}
+
+/// Writes an entry; `false` when it has to be tried again.
+pub(crate) async fn write(
+    store: &Store,
+    secret: &SuppressionKey,
+    world: &World,
+    entry: &Entry,
+    now_ms: i64,
+) -> bool {
+    let scope = Scope::new(world.tenant.id.clone(), world.tenant.shards);
+    let tenant = &scope.tenant;
+    match entry {
+        Entry::Rows(sequence, rows) => {
+            store.import_accounts(&scope, *sequence, NaiveDate::MAX, rows).await.is_ok()
+        }
+        Entry::Payment(sequence, row) => {
+            let rows = std::slice::from_ref(row);
+            store.import_payments(&scope, *sequence, NaiveDate::MAX, rows).await.is_ok()
+        }
+        Entry::Suppression { customer, channel } => {
+            let customer = &world.customers[*customer];
+            let Some(point) = customer.contact_points.iter().find(|p| p.channel == *channel) else {
+                return true;
+            };
+            let (point, at) = ((*channel, &point.address), instant(now_ms));
+            store.suppress(tenant, secret, point, Some(&customer.id), "opt_out", at).await.is_ok()
+        }
+        Entry::Policy => {
+            let (id, source) = (&world.tenant.policy, world.policy(2));
+            store.put_policy(tenant, id, 2, &source).await.is_ok()
+                && store.activate_policy(tenant, id, 2).await.is_ok()
+        }
+    }
+}

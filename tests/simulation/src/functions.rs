@@ -1,0 +1,67 @@
+//! The functions of the product, wired to the store, the queues and the provider of one world.
+//!
+//! Invariant: nothing here decides anything; these are the handlers that Lambda runs.
+
+use std::sync::Arc;
+
+use channels::Sender;
+use domain::channel::Channel;
+use runtime::decision_log::DecisionLog;
+use runtime::queue::Queue;
+use runtime::rules::RulesCache;
+use store::{Store, SuppressionKey};
+
+use crate::faults::{Provider, SimulatedQueue};
+use crate::scene::{Pipe, Scene};
+
+/// The functions of one world.
+pub(crate) struct Functions {
+    pub(crate) store: Store,
+    pub(crate) scan: scan_due::Deps,
+    pub(crate) plan: plan_shard::Deps,
+    pub(crate) email: delivery::Deps,
+    pub(crate) sms: delivery::Deps,
+    pub(crate) secret: SuppressionKey,
+    pub(crate) decisions: DecisionLog,
+}
+
+impl Functions {
+    pub(crate) fn over(store: Store, scene: &Scene) -> Self {
+        let queue = |pipe| Queue::Scripted(Arc::new(SimulatedQueue { scene: scene.clone(), pipe }));
+        let (plan, email, sms) = (queue(Pipe::Plan), queue(Pipe::Email), queue(Pipe::Sms));
+        let (rules, decisions) = (RulesCache::default(), DecisionLog::memory());
+        let secret = SuppressionKey::new(*b"simulation");
+        let delivery_on = |channel| delivery::Deps {
+            store: store.clone(),
+            rules: rules.clone(),
+            sender: Sender::Scripted(Arc::new(Provider(scene.clone()))),
+            channel,
+            email: email.clone(),
+            sms: sms.clone(),
+            suppression: secret.clone(),
+            decisions: decisions.clone(),
+        };
+        Self {
+            scan: scan_due::Deps {
+                store: store.clone(),
+                rules: rules.clone(),
+                plan,
+                email: email.clone(),
+                sms: sms.clone(),
+            },
+            plan: plan_shard::Deps {
+                store: store.clone(),
+                rules: rules.clone(),
+                email: email.clone(),
+                sms: sms.clone(),
+                suppression: secret.clone(),
+                decisions: decisions.clone(),
+            },
+            email: delivery_on(Channel::Email),
+            sms: delivery_on(Channel::Sms),
+            store,
+            secret,
+            decisions,
+        }
+    }
+}

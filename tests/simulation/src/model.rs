@@ -1,0 +1,404 @@
+//! The model: what must have happened in a world, told from the provider's own book, the facts and the store's last
+//! state. It shares no code with the pipeline.
+//!
+//! Invariant: it never asks the planner. Stages, days and hours are worked out here, in the slow and obvious way.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Datelike, Duration, NaiveDate, Utc};
+use domain::channel::Channel;
+use domain::touch::{TouchItem, TouchState};
+use domain::verdict::{Decision, ReasonCode};
+use runtime::decision_log::{DecisionLine, DecisionSource};
+use serde::Serialize;
+use store::{TouchKey, TouchRecord};
+
+use crate::climate::SKEW_MS_MAX;
+use crate::law;
+use crate::run::Course;
+use crate::scene::{Call, Message, Pipe, State, instant};
+use crate::world::{AMOUNT_MINOR, Fact, World, country_of};
+
+/// What a world broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// One stage was delivered twice, and everybody could know that it was sent.
+    DuplicateKnown,
+    /// One stage was delivered again although nobody knew whether it was sent.
+    DuplicateAfterUnknown,
+    /// An obligation whose stage fell due ended nowhere.
+    Lost,
+    /// A message went out although a fact that forbids it was known before its claim.
+    AgainstFacts,
+    /// A message went out at a forbidden hour or day.
+    AgainstHours,
+    /// A customer got more messages than a day, a week or a gap allows.
+    AgainstCap,
+    /// The store says something else than the provider's book.
+    WrongRecord,
+    /// A touch is unknown although its outcome was known to somebody who could write it.
+    NeedlesslyUnknown,
+    /// The provider was called without a claim.
+    Unclaimed,
+    /// The world never came to rest.
+    Restless,
+}
+
+/// One breach, with ids only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// What was broken.
+    pub rule: Rule,
+    /// By what.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.rule, self.detail)
+    }
+}
+
+/// Everything that is left of a world.
+pub(crate) struct Evidence<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) course: &'a Course,
+    pub(crate) state: &'a State,
+    /// The touches of each customer, as they are stored.
+    pub(crate) touches: &'a [Vec<TouchRecord>],
+    /// The touches that wait for a later moment.
+    pub(crate) waiting: &'a [TouchKey],
+    pub(crate) decisions: &'a [DecisionLine],
+}
+
+/// The breaches of a world.
+pub(crate) fn judge(e: &Evidence<'_>) -> Vec<Violation> {
+    let mut found = Vec::new();
+    if !e.course.settled {
+        found.push(Violation { rule: Rule::Restless, detail: "too many steps".to_owned() });
+        return found;
+    }
+    duplicates(e, &mut found);
+    for call in e.state.calls.iter().filter(|c| c.fate.accepted) {
+        against_facts(e, call, &mut found);
+        against_law(e, call, &mut found);
+    }
+    records(e, &mut found);
+    for obligation in 0..e.world.rows.len() {
+        ended_somewhere(e, obligation, &mut found);
+        went_nowhere_silently(e, obligation, &mut found);
+    }
+    found
+}
+
+fn accepted<'a>(e: &'a Evidence<'_>) -> impl Iterator<Item = &'a Call> {
+    e.state.calls.iter().filter(|c| c.fate.accepted)
+}
+
+fn duplicates(e: &Evidence<'_>, found: &mut Vec<Violation>) {
+    let mut by_stage: BTreeMap<String, Vec<&Call>> = BTreeMap::new();
+    for call in accepted(e) {
+        for item in &call.touch.items {
+            let stage = format!("{} due {} stage {}", item.obligation, item.due_on, item.stage);
+            by_stage.entry(stage).or_default().push(call);
+        }
+    }
+    for (stage, calls) in by_stage.into_iter().filter(|(_, calls)| calls.len() > 1) {
+        let doubtful = calls[..calls.len() - 1].iter().any(|call| !call.fate.answered);
+        let rule = if doubtful { Rule::DuplicateAfterUnknown } else { Rule::DuplicateKnown };
+        let touches: Vec<String> = calls.iter().map(|c| c.touch.id.to_string()).collect();
+        found.push(Violation { rule, detail: format!("{stage} in touches {}", touches.join(", ")) });
+    }
+}
+
+/// Whether a fact forbids an item on a channel on a day.
+fn forbids(e: &Evidence<'_>, fact: &Fact, item: &TouchItem, channel: Channel, on: NaiveDate) -> bool {
+    let world = e.world;
+    let is = |o: &usize| world.rows[*o].obligation.id == item.obligation;
+    let owner = |c: &usize| {
+        world
+            .rows
+            .iter()
+            .zip(&world.owners)
+            .any(|(row, owner)| owner == c && row.obligation.id == item.obligation)
+    };
+    match fact {
+        Fact::Pay { obligation, .. } => is(obligation),
+        Fact::Dispute { obligation, from_on, until_on } => {
+            is(obligation) && *from_on <= on && until_on.is_none_or(|until| on < until)
+        }
+        Fact::OptOut { customer, channel: stopped, .. } | Fact::Suppress { customer, channel: stopped } => {
+            owner(customer) && *stopped == channel
+        }
+        Fact::Appear { .. } | Fact::Policy => false,
+    }
+}
+
+fn against_facts(e: &Evidence<'_>, call: &Call, found: &mut Vec<Violation>) {
+    let Some(claim) = call.claim else {
+        found.push(Violation { rule: Rule::Unclaimed, detail: format!("touch {}", call.touch.id) });
+        return;
+    };
+    for item in &call.touch.items {
+        let mut paid_minor = 0;
+        for ((_, fact), known) in e.world.facts.iter().zip(&e.course.known) {
+            if known.is_none_or(|step| step > claim)
+                || !forbids(e, fact, item, call.touch.channel, call.touch.on)
+            {
+                continue;
+            }
+            if let Fact::Pay { amount_minor, .. } = fact {
+                paid_minor += amount_minor;
+                if paid_minor < AMOUNT_MINOR {
+                    continue;
+                }
+            }
+            let detail = format!("touch {} about {} after {fact:?}", call.touch.id, item.obligation);
+            found.push(Violation { rule: Rule::AgainstFacts, detail });
+        }
+    }
+}
+
+fn owner_of(e: &Evidence<'_>, call: &Call) -> Option<usize> {
+    e.world.customers.iter().position(|c| c.id == call.touch.customer)
+}
+
+/// Whether the customer owed something overdue in a message: the most overdue of its items says so.
+fn is_overdue(call: &Call, on: NaiveDate) -> bool {
+    call.touch.items.iter().any(|i| i.due_on < on)
+}
+
+fn against_law(e: &Evidence<'_>, call: &Call, found: &mut Vec<Violation>) {
+    let Some(owner) = owner_of(e, call) else { return };
+    let (country, zone) = (country_of(&e.world.customers[owner]), e.world.zone_of(owner));
+    let day = |at: DateTime<Utc>| at.with_timezone(&zone).date_naive();
+    let on = day(call.named_at);
+    let mut breach = |rule, detail: &str| {
+        let detail = format!("touch {} at {}: {detail}", call.touch.id, call.named_at.with_timezone(&zone));
+        found.push(Violation { rule, detail });
+    };
+    if !law::is_open(country, zone, call.named_at, is_overdue(call, on)) {
+        breach(Rule::AgainstHours, "closed");
+    }
+    // The moment that was named is the one at which the function began, by its own clock.
+    let off = (call.at - call.named_at.timestamp_millis()).abs();
+    if off > SKEW_MS_MAX + 2 * 60_000 {
+        breach(Rule::AgainstHours, "the moment was named long before the call");
+    }
+    let others = accepted(e).filter(|o| o.touch.customer == call.touch.customer && !std::ptr::eq(*o, call));
+    for earlier in others.filter(|o| o.named_at <= call.named_at) {
+        if day(earlier.named_at) == on && earlier.at <= call.at {
+            breach(Rule::AgainstCap, "the second message of a day");
+        }
+        if !is_overdue(call, on) {
+            continue;
+        }
+        let gap = call.named_at - earlier.named_at;
+        if law::gap_hours(country).is_some_and(|hours| gap < Duration::hours(hours)) {
+            breach(Rule::AgainstCap, "too soon after the last message");
+        }
+        let same_week = day(earlier.named_at).iso_week() == on.iso_week();
+        if law::one_channel_a_week(country) && same_week && earlier.touch.channel != call.touch.channel {
+            breach(Rule::AgainstCap, "the second channel of a week");
+        }
+    }
+}
+
+/// Compares what the store says about each touch with what the provider knows about it.
+fn records(e: &Evidence<'_>, found: &mut Vec<Violation>) {
+    for touch in e.touches.iter().flatten() {
+        let calls =
+            || e.state.calls.iter().filter(|c| c.touch.id == touch.touch.id && c.touch.on == touch.touch.on);
+        let has = calls().any(|c| c.fate.accepted);
+        let doubtful = calls().any(|c| !c.fate.answered);
+        let ending = format!("#{}", touch.touch.id);
+        let excused = e.state.excused.iter().any(|(_, sk)| sk.ends_with(&ending));
+        let mut wrong = |rule, detail: &str| {
+            found.push(Violation {
+                rule,
+                detail: format!("touch {} is {}: {detail}", touch.touch.id, touch.state),
+            });
+        };
+        match touch.state {
+            TouchState::Claimed => wrong(Rule::Lost, "nobody settled it"),
+            TouchState::Sent if !has => wrong(Rule::Lost, "the provider has no such message"),
+            TouchState::Sent if doubtful => wrong(Rule::WrongRecord, "nobody can know that"),
+            TouchState::Failed | TouchState::Prevented | TouchState::Superseded | TouchState::Planned
+                if has =>
+            {
+                wrong(Rule::WrongRecord, "the provider has the message");
+            }
+            TouchState::Failed | TouchState::Prevented | TouchState::Superseded | TouchState::Planned
+                if doubtful =>
+            {
+                wrong(Rule::WrongRecord, "the provider may have the message");
+            }
+            TouchState::Unknown if !doubtful && !excused => {
+                wrong(Rule::NeedlesslyUnknown, "its outcome could be written");
+            }
+            TouchState::Failed | TouchState::Unknown if touch.reason.is_none() => {
+                wrong(Rule::WrongRecord, "no reason is given");
+            }
+            TouchState::Delivered | TouchState::Bounced | TouchState::Complained => {
+                wrong(Rule::WrongRecord, "no provider of these worlds reports that");
+            }
+            TouchState::Sent
+            | TouchState::Failed
+            | TouchState::Unknown
+            | TouchState::Prevented
+            | TouchState::Superseded
+            | TouchState::Planned => {}
+        }
+    }
+    let known = |call: &Call| {
+        e.touches.iter().flatten().any(|t| t.touch.id == call.touch.id && t.touch.on == call.touch.on)
+    };
+    for call in e.state.calls.iter().filter(|c| !known(c)) {
+        let detail = format!("touch {} was sent and is nowhere", call.touch.id);
+        found.push(Violation { rule: Rule::Lost, detail });
+    }
+}
+
+/// Whether a touch about an obligation ended, at a stage or above.
+fn ended(e: &Evidence<'_>, obligation: usize, dpd: i32) -> bool {
+    let row = &e.world.rows[obligation];
+    let about = |i: &TouchItem| {
+        i.obligation == row.obligation.id && i.due_on == row.obligation.due_on && i.dpd >= dpd
+    };
+    let is_end = |state| matches!(state, TouchState::Sent | TouchState::Failed | TouchState::Unknown);
+    e.touches.iter().flatten().any(|t| is_end(t.state) && t.touch.items.iter().any(about))
+}
+
+/// Whether a message about an obligation waits for an operator.
+fn is_dead_letter(e: &Evidence<'_>, obligation: usize) -> bool {
+    let customer = format!("\"customer\":\"{}\"", e.world.rows[obligation].customer.id);
+    let about = |m: &Message| m.pipe == Pipe::Plan || m.body.contains(&customer);
+    e.state.dead_letters.iter().any(about)
+}
+
+/// What the facts say about an obligation in the end.
+struct Stands {
+    open: bool,
+    held: bool,
+    reachable: bool,
+}
+
+fn stands(e: &Evidence<'_>, obligation: usize, on: NaiveDate) -> Stands {
+    let (world, owner) = (e.world, e.world.owners[obligation]);
+    let mut paid_minor = 0;
+    let (mut held, mut shown) = (false, world.known_at_first(obligation));
+    let mut channels: Vec<Channel> = world.customers[owner]
+        .contact_points
+        .iter()
+        .map(|p| p.channel)
+        .filter(|c| world.channels.contains(c))
+        .collect();
+    for ((_, fact), known) in world.facts.iter().zip(&e.course.known) {
+        match fact {
+            _ if known.is_none() => {}
+            Fact::Pay { obligation: o, amount_minor } if *o == obligation => paid_minor += amount_minor,
+            Fact::Dispute { obligation: o, from_on, until_on } if *o == obligation => {
+                held |= *from_on <= on && until_on.is_none_or(|until| on < until);
+            }
+            Fact::OptOut { customer, channel, .. } | Fact::Suppress { customer, channel }
+                if *customer == owner =>
+            {
+                channels.retain(|c| c != channel);
+            }
+            Fact::Appear { obligation: o } if *o == obligation => shown = true,
+            Fact::Pay { .. }
+            | Fact::Dispute { .. }
+            | Fact::OptOut { .. }
+            | Fact::Suppress { .. }
+            | Fact::Appear { .. }
+            | Fact::Policy => {}
+        }
+    }
+    Stands { open: shown && paid_minor < AMOUNT_MINOR, held, reachable: !channels.is_empty() }
+}
+
+/// On the last day of the calm every obligation whose stage is due has ended, waits, or has a reason that is true.
+fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violation>) {
+    let world = e.world;
+    let row = &world.rows[obligation];
+    let Some((scan_at, _)) = world.scans.last() else { return };
+    let by_customer = instant(*scan_at).with_timezone(&world.zone_of(world.owners[obligation])).date_naive();
+    let by_tenant = instant(*scan_at).with_timezone(&world.tenant.time_zone).date_naive();
+    // Where the two differ, a scan may see a stage, or the end of a hold, a day later.
+    let on = by_customer.min(by_tenant);
+    let dpd = i32::try_from((on - row.obligation.due_on).num_days()).unwrap_or(i32::MAX);
+    let second =
+        world.facts.iter().zip(&e.course.known).any(|((_, f), k)| matches!(f, Fact::Policy) && k.is_some());
+    let ladder = &world.ladders[usize::from(second)];
+    let Some(due) = ladder.iter().rev().find(|r| r.dpd <= dpd) else { return };
+    let now = stands(e, obligation, on);
+    let held = now.held || stands(e, obligation, by_customer.max(by_tenant)).held;
+    if !now.open || ended(e, obligation, due.dpd) || is_dead_letter(e, obligation) {
+        return;
+    }
+    let customer = &row.customer.id;
+    if e.waiting.iter().any(|t| t.customer == *customer) {
+        return;
+    }
+    let last = e.decisions.iter().rev().find(|l| l.obligation == row.obligation.id);
+    let expired = due.dpd <= 0 && dpd > 0;
+    // Each channel that cannot serve gives a reason; one that is true is enough, since the others are for other channels.
+    let is_true = |code: ReasonCode| match code {
+        ReasonCode::Held(_) => held,
+        ReasonCode::OptedOut
+        | ReasonCode::Suppressed
+        | ReasonCode::NoContactPoint
+        | ReasonCode::NoConsent => !now.reachable,
+        ReasonCode::AlreadyTried => {
+            e.touches.iter().flatten().any(|t| t.touch.customer == *customer && t.state == TouchState::Failed)
+        }
+        ReasonCode::StageExpired => expired || due.dpd <= 0,
+        ReasonCode::StageReached
+        | ReasonCode::Closed
+        | ReasonCode::WindowOver
+        | ReasonCode::NotDueYet
+        | ReasonCode::ThirdParty
+        | ReasonCode::Gate
+        | ReasonCode::ConditionNotMet
+        | ReasonCode::NoTemplate
+        | ReasonCode::StageDue
+        | ReasonCode::Superseded => false,
+        ReasonCode::OneMessageADay | ReasonCode::MessageFull | ReasonCode::Rule(_) => true,
+    };
+    let reason = last.and_then(|line| Some((line.verdict, line.reasons.first()?.code)));
+    let stands_to_reason = last.is_some_and(|line| {
+        line.verdict == Decision::Skip && line.reasons.iter().any(|reason| is_true(reason.code))
+    });
+    if !stands_to_reason {
+        let detail = format!("{} at stage s{} on {on}, last verdict {reason:?}", row.obligation.id, due.dpd);
+        found.push(Violation { rule: Rule::Lost, detail });
+    }
+}
+
+/// A verdict "send" of a scan is answered by a touch, by a later verdict of a sender, by a fact, or by a dead letter.
+fn went_nowhere_silently(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violation>) {
+    let row = &e.world.rows[obligation];
+    if is_dead_letter(e, obligation) {
+        return;
+    }
+    let lines: Vec<(usize, &DecisionLine)> =
+        e.decisions.iter().enumerate().filter(|(_, l)| l.obligation == row.obligation.id).collect();
+    for (at, line) in &lines {
+        if line.verdict != Decision::Send || line.source != DecisionSource::Plan {
+            continue;
+        }
+        let dpd =
+            line.stage.as_ref().and_then(|s| s.as_str().strip_prefix('s')?.parse().ok()).unwrap_or(i32::MIN);
+        let revised = lines.iter().any(|(later, l)| {
+            later > at && (l.source != DecisionSource::Plan || l.verdict == Decision::Defer)
+        });
+        let now = stands(e, obligation, line.on);
+        if !revised && now.open && !now.held && now.reachable && !ended(e, obligation, dpd) {
+            let detail =
+                format!("{} was to be sent on {} and nobody heard of it again", row.obligation.id, line.on);
+            found.push(Violation { rule: Rule::Lost, detail });
+        }
+    }
+}

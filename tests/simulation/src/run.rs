@@ -1,0 +1,458 @@
+//! One world, from its first moment to its last: who runs, who dies, and what comes next.
+//!
+//! Invariant: one actor is polled at a time, chosen by the dice, so a seed gives the same order of events every time.
+//! An actor that dies is dropped where it waits: before something it asked for was done, or after it was done and
+//! before it saw the answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use aws_lambda_events::event::sqs::SqsBatchResponse;
+use runtime::batch::event_of;
+use runtime::job::{DueEvent, Job, TouchJob};
+
+use crate::climate::Climate;
+use crate::facts::{Entry, Ledger, write};
+use crate::faults::clock_of_a_function;
+use crate::functions::Functions;
+use crate::scene::{ActorId, Message, Pipe, Place, Scene, State};
+use crate::world::{Fact, World};
+
+/// How long a function may run, in milliseconds.
+const FUNCTION_MS_MAX: i64 = 60_000;
+/// How long a message that was given out stays hidden, in milliseconds: six times what the function may take.
+const VISIBILITY_MS: i64 = 6 * FUNCTION_MS_MAX;
+/// How often a message is given out before it goes to the dead letters.
+const RECEIVES_MAX: u32 = 5;
+/// How often a scheduled start is tried, as for an asynchronous call of a function.
+const STARTS_MAX: u32 = 3;
+/// How many run at the same time at most.
+const ACTORS_MAX: usize = 6;
+/// The most messages of one batch.
+const BATCH_MAX: usize = 10;
+/// How long one step takes at most, in milliseconds.
+const POLL_MS_MAX: i64 = 40;
+/// The most steps of a world; more mean that it goes round in circles.
+const POLLS_MAX: usize = 200_000;
+/// How far back the sweeps of a world look, in hours.
+const SWEEP_HOURS_BACK: u16 = 48;
+/// A minute, in milliseconds.
+const MINUTE_MS: i64 = 60_000;
+
+/// What an actor does.
+#[derive(Debug, Clone)]
+enum Task {
+    Batch { pipe: Pipe, ids: Vec<u64> },
+    Due { event: DueEvent, tries: u32 },
+    Fact { index: usize, entry: Entry, tries: u32 },
+    Learn { index: usize },
+}
+
+/// How an actor ended.
+enum End {
+    Batch(SqsBatchResponse),
+    Done,
+    Again,
+}
+
+struct Actor<'w> {
+    id: ActorId,
+    task: Task,
+    dies_at: i64,
+    future: Pin<Box<dyn Future<Output = End> + 'w>>,
+}
+
+/// What is known after a run, besides what is in the store and on the scene.
+#[derive(Debug)]
+pub(crate) struct Course {
+    /// The step at which each fact became known; `None` for one that never did.
+    pub(crate) known: Vec<Option<u64>>,
+    /// Jobs that ended without a message because a fact came after they were queued.
+    pub(crate) prevented: u64,
+    pub(crate) crashes: u64,
+    /// Whether the world came to its end.
+    pub(crate) settled: bool,
+}
+
+/// A world that runs.
+pub(crate) struct Run<'w> {
+    world: &'w World,
+    functions: &'w Functions,
+    scene: Scene,
+    ledger: Ledger,
+    actors: Vec<Actor<'w>>,
+    next_actor: ActorId,
+    agenda: BTreeMap<(i64, u64), Task>,
+    next_entry: u64,
+    waves: BTreeSet<i64>,
+    /// Who goes before all others, because it is to be quicker.
+    favourite: Option<ActorId>,
+    course: Course,
+}
+
+impl<'w> Run<'w> {
+    pub(crate) fn new(world: &'w World, functions: &'w Functions, scene: Scene, ledger: Ledger) -> Self {
+        let known = vec![None; world.facts.len()];
+        let course = Course { known, prevented: 0, crashes: 0, settled: false };
+        let mut run = Self {
+            world,
+            functions,
+            scene,
+            ledger,
+            actors: Vec::new(),
+            next_actor: 1,
+            agenda: BTreeMap::new(),
+            next_entry: 0,
+            waves: BTreeSet::new(),
+            favourite: None,
+            course,
+        };
+        run.write_agenda();
+        run
+    }
+
+    /// Lets everything happen.
+    pub(crate) fn live_through(mut self) -> Course {
+        for _ in 0..POLLS_MAX {
+            self.start_what_is_due();
+            let ready = self.ready();
+            if ready.is_empty() {
+                match self.next_moment() {
+                    Some(at) => self.pass_until(at),
+                    None => {
+                        self.course.settled = true;
+                        return self.course;
+                    }
+                }
+                continue;
+            }
+            let (chosen, crashes) = {
+                let mut state = self.scene.state();
+                let crash = state.climate.crash;
+                let favourite = ready.iter().copied().find(|i| Some(self.actors[*i].id) == self.favourite);
+                let any = ready[state.dice.below(ready.len())];
+                (favourite.unwrap_or(any), state.dice.happens(crash))
+            };
+            if crashes || self.scene.state().now >= self.actors[chosen].dies_at {
+                self.crash(chosen);
+            } else {
+                self.poll(chosen);
+            }
+        }
+        self.course
+    }
+
+    fn write_agenda(&mut self) {
+        for (index, (at, _)) in self.world.facts.iter().enumerate() {
+            self.plan(*at, Task::Learn { index });
+        }
+        let tenant = &self.world.tenant.id;
+        for (at, calm) in self.world.scans.clone() {
+            let climate = self.scene.state().climate;
+            let (missed, repeated, gap_ms) = {
+                let dice = &mut self.scene.state().dice;
+                (
+                    dice.happens(climate.miss_scan),
+                    dice.happens(climate.repeat_scan),
+                    dice.between(0, MINUTE_MS),
+                )
+            };
+            let scan = Task::Due { event: DueEvent::Scan { tenant: tenant.clone() }, tries: 0 };
+            if calm || !missed {
+                self.plan(at, scan.clone());
+            }
+            if repeated && !calm {
+                self.plan(at + gap_ms, scan);
+            }
+            let later = [
+                (60, DueEvent::Wave { tenant: tenant.clone() }),
+                (gap_ms / 1_000, DueEvent::Sweep { tenant: tenant.clone(), hours_back: SWEEP_HOURS_BACK }),
+                (10 * 60, DueEvent::Sweep { tenant: tenant.clone(), hours_back: SWEEP_HOURS_BACK }),
+            ];
+            for (minutes, event) in later {
+                self.plan(at + minutes * MINUTE_MS, Task::Due { event, tries: 0 });
+            }
+        }
+    }
+
+    fn plan(&mut self, at: i64, task: Task) {
+        self.next_entry += 1;
+        self.agenda.insert((at, self.next_entry), task);
+    }
+
+    fn start_what_is_due(&mut self) {
+        let (now, new_waves, ambush) = {
+            let mut state = self.scene.state();
+            (state.now, std::mem::take(&mut state.new_waves), std::mem::take(&mut state.ambush))
+        };
+        if ambush {
+            self.let_a_fact_in();
+        }
+        for at in new_waves {
+            if at < self.world.ends_at && self.waves.insert(at) {
+                let event = DueEvent::Wave { tenant: self.world.tenant.id.clone() };
+                self.plan(at.max(now), Task::Due { event, tries: 0 });
+            }
+        }
+        while self.actors.len() < ACTORS_MAX {
+            let Some(entry) = self.agenda.first_entry().filter(|e| e.key().0 <= now) else { break };
+            let task = entry.remove();
+            match task {
+                Task::Learn { index } => {
+                    if let Some(entry) = self.ledger.learn(self.world, index) {
+                        self.start(Task::Fact { index, entry, tries: 0 });
+                    }
+                }
+                task @ (Task::Batch { .. } | Task::Due { .. } | Task::Fact { .. }) => self.start(task),
+            }
+        }
+        for pipe in [Pipe::Plan, Pipe::Email, Pipe::Sms] {
+            if self.actors.len() < ACTORS_MAX {
+                self.receive(pipe);
+            }
+        }
+    }
+
+    /// Lets the next fact come now, before whoever has just read the facts goes on. Facts keep their order.
+    fn let_a_fact_in(&mut self) {
+        let next = self.agenda.iter().find(|(_, task)| matches!(task, Task::Learn { .. }));
+        let Some((place, Task::Learn { index })) = next.map(|(place, task)| (*place, task.clone())) else {
+            return;
+        };
+        self.agenda.remove(&place);
+        if let Some(entry) = self.ledger.learn(self.world, index) {
+            self.favourite = Some(self.next_actor);
+            self.start(Task::Fact { index, entry, tries: 0 });
+        }
+    }
+
+    /// Gives a batch of a queue's messages to its function.
+    fn receive(&mut self, pipe: Pipe) {
+        let ids = take_batch(&mut self.scene.state(), pipe);
+        if !ids.is_empty() {
+            self.start(Task::Batch { pipe, ids });
+        }
+    }
+
+    fn start(&mut self, task: Task) {
+        let id = self.next_actor;
+        self.next_actor += 1;
+        let (now, clock) = {
+            let mut state = self.scene.state();
+            state.actor = id;
+            state.note(|| format!("starts: {}", told(&task)));
+            (state.now, clock_of_a_function(&mut state))
+        };
+        let (functions, world) = (self.functions, self.world);
+        let future: Pin<Box<dyn Future<Output = End> + 'w>> = match task.clone() {
+            Task::Batch { pipe, ids } => {
+                let event = event_of(self.bodies(&ids));
+                Box::pin(async move {
+                    End::Batch(match pipe {
+                        Pipe::Plan => plan_shard::handle(&functions.plan, event, clock).await,
+                        Pipe::Email => delivery::handle(&functions.email, event, clock).await,
+                        Pipe::Sms => delivery::handle(&functions.sms, event, clock).await,
+                    })
+                })
+            }
+            Task::Due { event, .. } => Box::pin(async move {
+                match scan_due::handle(&functions.scan, event, clock).await {
+                    Ok(_) => End::Done,
+                    Err(_) => End::Again,
+                }
+            }),
+            Task::Fact { entry, .. } => Box::pin(async move {
+                let written = write(&functions.store, &functions.secret, world, &entry, now).await;
+                if written { End::Done } else { End::Again }
+            }),
+            Task::Learn { .. } => Box::pin(async { End::Done }),
+        };
+        self.actors.push(Actor { id, task, dies_at: now + FUNCTION_MS_MAX, future });
+    }
+
+    fn bodies(&self, ids: &[u64]) -> Vec<String> {
+        let state = self.scene.state();
+        let body = |id: &u64| state.messages.iter().find(|m| m.id == *id).map(|m| m.body.clone());
+        ids.iter().filter_map(body).collect()
+    }
+
+    /// The positions of those who can go on.
+    fn ready(&self) -> Vec<usize> {
+        let state = self.scene.state();
+        let awake = |a: &Actor<'_>| state.asleep.get(&a.id).is_none_or(|until| *until <= state.now);
+        (0..self.actors.len()).filter(|i| awake(&self.actors[*i])).collect()
+    }
+
+    /// The next moment at which anything can happen.
+    fn next_moment(&self) -> Option<i64> {
+        let state = self.scene.state();
+        let room = self.actors.len() < ACTORS_MAX;
+        let entry = self.agenda.keys().next().map(|(at, _)| *at).filter(|_| room);
+        let message = state.messages.iter().map(|m| m.visible_at).min().filter(|_| room);
+        let awake = self.actors.iter().filter_map(|a| state.asleep.get(&a.id).copied()).min();
+        [entry, message, awake].into_iter().flatten().min()
+    }
+
+    fn pass_until(&mut self, at: i64) {
+        let mut state = self.scene.state();
+        state.now = state.now.max(at);
+        if state.now >= self.world.calm_at {
+            state.climate = Climate::default();
+        }
+    }
+
+    fn poll(&mut self, chosen: usize) {
+        {
+            let mut state = self.scene.state();
+            state.actor = self.actors[chosen].id;
+            state.now += state.dice.between(1, POLL_MS_MAX);
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(end) = self.actors[chosen].future.as_mut().poll(&mut context) {
+            let actor = self.actors.swap_remove(chosen);
+            self.finish(actor.id, actor.task, end);
+        }
+    }
+
+    fn crash(&mut self, chosen: usize) {
+        let actor = self.actors.swap_remove(chosen);
+        self.course.crashes += 1;
+        {
+            let mut state = self.scene.state();
+            state.actor = actor.id;
+            state.note(|| "dies".to_owned());
+            let claimed: Vec<Place> = state
+                .turns
+                .iter()
+                .filter(|t| t.actor == actor.id && t.state == "claimed")
+                .map(|t| t.place.clone())
+                .collect();
+            state.excused.extend(claimed);
+        }
+        // Its messages come back by themselves when their time is over.
+        self.note_fact(actor.id, &actor.task, false);
+        self.again(actor.task);
+    }
+
+    fn finish(&mut self, id: ActorId, task: Task, end: End) {
+        self.scene.state().note(|| "ends".to_owned());
+        self.note_fact(id, &task, matches!(end, End::Done));
+        match end {
+            End::Done => {}
+            End::Again => self.again(task),
+            End::Batch(response) => {
+                let Task::Batch { ids, .. } = task else { return };
+                let failed =
+                    response.batch_item_failures.iter().filter_map(|f| f.item_identifier.parse().ok());
+                let failed: BTreeSet<usize> = failed.collect();
+                let done = ids.iter().enumerate().filter(|(i, _)| !failed.contains(i)).map(|(_, id)| *id);
+                let done: Vec<u64> = done.collect();
+                self.done_with(id, &done);
+            }
+        }
+    }
+
+    /// Takes messages out of their queue, unless it gives one out again.
+    fn done_with(&mut self, actor: ActorId, ids: &[u64]) {
+        let mut prevented = 0;
+        for id in ids {
+            let mut state = self.scene.state();
+            let Some(at) = state.messages.iter().position(|m| m.id == *id) else { continue };
+            let claimed = state.turns.iter().any(|t| t.actor == actor && t.state == "claimed");
+            if !claimed && self.was_overtaken(&state.messages[at]) {
+                prevented += 1;
+            }
+            let duplicate = state.climate.duplicate;
+            if state.dice.happens(duplicate) {
+                let visible_at = state.now + state.dice.between(0, 10 * MINUTE_MS);
+                state.messages[at].visible_at = visible_at;
+            } else {
+                state.messages.swap_remove(at);
+            }
+        }
+        self.course.prevented += prevented;
+    }
+
+    /// Whether a fact about its customer became known after a touch was queued.
+    fn was_overtaken(&self, message: &Message) -> bool {
+        let Ok(job) = TouchJob::from_body(&message.body) else { return false };
+        let about = |fact: &Fact| match fact {
+            Fact::Pay { obligation, .. } | Fact::Dispute { obligation, .. } => {
+                Some(self.world.owners[*obligation])
+            }
+            Fact::OptOut { customer, .. } | Fact::Suppress { customer, .. } => Some(*customer),
+            Fact::Appear { .. } | Fact::Policy => None,
+        };
+        self.world.facts.iter().zip(&self.course.known).any(|((_, fact), known)| {
+            known.is_some_and(|step| step > message.queued)
+                && about(fact).is_some_and(|c| self.world.customers[c].id == job.customer)
+        })
+    }
+
+    /// A fact is known from the step at which it was written, also when its writer died or never learned so.
+    fn note_fact(&mut self, actor: ActorId, task: &Task, done: bool) {
+        let Task::Fact { index, .. } = task else { return };
+        let state = self.scene.state();
+        let written = state.fence_written.get(&actor).copied().or_else(|| done.then_some(state.step));
+        let known = &mut self.course.known[*index];
+        *known = match (*known, written) {
+            (Some(before), Some(now)) => Some(before.min(now)),
+            (before, now) => before.or(now),
+        };
+    }
+
+    fn again(&mut self, task: Task) {
+        let now = self.scene.state().now;
+        match task {
+            Task::Batch { .. } | Task::Learn { .. } => {}
+            Task::Due { event, tries } if tries + 1 < STARTS_MAX => {
+                self.plan(now + MINUTE_MS, Task::Due { event, tries: tries + 1 });
+            }
+            Task::Due { .. } => {}
+            Task::Fact { index, entry, tries } => {
+                let wait_ms = MINUTE_MS * i64::from(tries.min(60));
+                self.plan(now + wait_ms, Task::Fact { index, entry, tries: tries + 1 });
+            }
+        }
+    }
+}
+
+/// Takes some messages that may be given out, in any order.
+fn take_batch(state: &mut State, pipe: Pipe) -> Vec<u64> {
+    let now = state.now;
+    let (mut there, kept): (Vec<Message>, Vec<Message>) =
+        std::mem::take(&mut state.messages).into_iter().partition(|m| m.pipe == pipe && m.visible_at <= now);
+    state.messages = kept;
+    let mut ids = Vec::new();
+    if there.is_empty() {
+        return ids;
+    }
+    let most = 1 + state.dice.below(BATCH_MAX);
+    while !there.is_empty() {
+        let mut message = there.swap_remove(state.dice.below(there.len()));
+        if ids.len() < most {
+            message.receives += 1;
+            if message.receives > RECEIVES_MAX {
+                state.note(|| format!("dead letter: {}", message.body));
+                state.dead_letters.push(message);
+                continue;
+            }
+            message.visible_at = now + VISIBILITY_MS;
+            ids.push(message.id);
+        }
+        state.messages.push(message);
+    }
+    ids
+}
+
+fn told(task: &Task) -> String {
+    match task {
+        Task::Batch { pipe, ids } => format!("{} with messages {ids:?}", pipe.function()),
+        Task::Due { event: DueEvent::Scan { .. }, .. } => "scan-due: scan".to_owned(),
+        Task::Due { event: DueEvent::Wave { .. }, .. } => "scan-due: wave".to_owned(),
+        Task::Due { event: DueEvent::Sweep { .. }, .. } => "scan-due: sweep".to_owned(),
+        Task::Fact { index, .. } => format!("records fact {index}"),
+        Task::Learn { index } => format!("learns fact {index}"),
+    }
+}
