@@ -4,7 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use crate::fixture::{POLICY, run_json, run_to, text};
+use crate::fixture::{POLICY, TENANT, run_json, run_to, text};
 use crate::tidy::root;
 
 /// Words of the default policy that a test replaces.
@@ -69,4 +69,29 @@ fn wrong_arguments_and_unknown_places_are_told_apart_from_objections() {
     run_to(64, &["check-policy", "--jurisdiction", "CO"]);
     let file = written(&TempDir::new().unwrap(), "");
     run_to(1, &["check-policy", "--policy", &file, "--jurisdiction", "CO"]);
+}
+
+#[test]
+fn a_stage_that_can_never_be_sent_is_an_objection() {
+    let folder = TempDir::new().unwrap();
+    let own = "\n[[contact_rules.CO.tighten]]\npurposes = [\"overdue\"]\nreason = \"Nobody is dunned\"\n\
+               hours = { mon = [], tue = [], wed = [], thu = [], fri = [], sat = [] }\n";
+    let tenant = folder.path().join("tenant.toml");
+    fs::write(&tenant, format!("{}{own}", TENANT)).unwrap();
+    let tenant = tenant.to_str().unwrap();
+    let policy = root().join("infra/demo/policy.toml");
+    let policy = policy.to_str().unwrap();
+    let asked = ["check-policy", "--policy", policy, "--jurisdiction", "CO", "--from", "2026-11-23"];
+    run_to(0, &asked);
+    let told = run_json(2, &[&asked[..], &["--tenant", tenant]].concat());
+    let mut never: Vec<&str> = told["objections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|o| o["kind"] == "never_sent")
+        .map(|o| o["stage"].as_str().unwrap())
+        .collect();
+    // One for each group of customers.
+    never.dedup();
+    assert_eq!(never, ["d3", "d8", "d15", "d30"], "what is not overdue yet may still be sent");
 }

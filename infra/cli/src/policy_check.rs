@@ -3,9 +3,11 @@
 //! Invariant: every list of objections is asked here, so that `check-policy`, `run` and `replay` refuse the same.
 
 use anyhow::bail;
+use chrono::NaiveDate;
 use domain::content_check::{ContentObjection, Finding, Place, TemplateLines, check_texts};
-use domain::jurisdiction::Jurisdiction;
+use domain::jurisdiction::{Basis, Jurisdiction};
 use domain::policy::Policy;
+use domain::policy_reach::{self, ReachObjection, UnreachableReason};
 use domain::tenant::Lender;
 use serde::Serialize;
 
@@ -61,6 +63,23 @@ impl PolicyObjection {
         }
     }
 
+    fn of_reach(objection: &ReachObjection) -> Self {
+        Self {
+            kind: "never_sent",
+            code: "never_lawful".to_owned(),
+            line: None,
+            stage: Some(objection.stage.to_string()),
+            template: None,
+            channel: None,
+            part: None,
+            words: None,
+            cite: None,
+            // The message names the article of every channel; what the tenant closes itself is its own choice.
+            basis: if by_tenant(objection) { Basis::Policy } else { Basis::Law }.as_str(),
+            message: objection.to_string(),
+        }
+    }
+
     /// The objection with its place in the file.
     pub(crate) fn told(&self) -> String {
         match self.line {
@@ -70,16 +89,26 @@ impl PolicyObjection {
     }
 }
 
-/// Everything that speaks against a policy, which is also given as its text, in a jurisdiction.
+fn by_tenant(objection: &ReachObjection) -> bool {
+    objection.channels.iter().any(|closed| match &closed.reason {
+        UnreachableReason::NoHours { adjustments, .. } => !adjustments.is_empty(),
+        UnreachableReason::NoRule | UnreachableReason::Gate { .. } | UnreachableReason::NoDay { .. } => false,
+    })
+}
+
+/// Everything that speaks against a policy, which is also given as its text, in a jurisdiction: what its texts say, and
+/// what of it can never be sent lawfully in the year from a day on.
 pub(crate) fn objections(
     text: &str,
     policy: &Policy,
     jurisdiction: &Jurisdiction,
     lender: Option<&Lender>,
+    from: NaiveDate,
 ) -> Vec<PolicyObjection> {
     let lines = TemplateLines::of(text);
     let mut all = Vec::new();
     all.extend(check_texts(policy, jurisdiction, lender).iter().map(|o| PolicyObjection::of_text(o, &lines)));
+    all.extend(policy_reach::objections(policy, jurisdiction, from).iter().map(PolicyObjection::of_reach));
     all
 }
 
@@ -89,8 +118,9 @@ pub(crate) fn refuse(
     policy: &Policy,
     jurisdiction: &Jurisdiction,
     lender: &Lender,
+    from: NaiveDate,
 ) -> anyhow::Result<()> {
-    let objections = objections(text, policy, jurisdiction, Some(lender));
+    let objections = objections(text, policy, jurisdiction, Some(lender), from);
     if objections.is_empty() {
         return Ok(());
     }

@@ -8,11 +8,12 @@ use anyhow::Context;
 use chrono::NaiveDate;
 use clap::Args;
 use domain::content_check::lists_reviewed_on;
-use domain::jurisdiction::Jurisdiction;
+use domain::jurisdiction::{Jurisdiction, TenantJurisdictions};
 use domain::policy::Policy;
 use domain::tenant::Tenant;
 use serde::Serialize;
 
+use crate::clock;
 use crate::policy_check::{PolicyObjection, objections};
 
 /// The exit code of a policy that something speaks against.
@@ -27,9 +28,13 @@ pub(crate) struct CheckPolicyArguments {
     /// The profile, such as CO.
     #[arg(long)]
     jurisdiction: String,
-    /// The lender's settings; its own name, ways to pay and lines on opting out are checked, too.
+    /// The lender's settings; its own name, ways to pay and lines on opting out are checked, too, and its own contact
+    /// rules count.
     #[arg(long)]
     tenant: Option<PathBuf>,
+    /// The first day of the year in which every stage must find a lawful moment; today where it is not said.
+    #[arg(long)]
+    from: Option<NaiveDate>,
     /// Prints the answer as one JSON object.
     #[arg(long)]
     json: bool,
@@ -49,7 +54,6 @@ struct Printed<'a> {
 
 #[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
 pub(crate) fn check_policy(arguments: &CheckPolicyArguments) -> anyhow::Result<ExitCode> {
-    let jurisdiction = Jurisdiction::built_in(&arguments.jurisdiction)?;
     let file = arguments.policy.display();
     let text =
         fs::read_to_string(&arguments.policy).with_context(|| format!("the policy {file} cannot be read"))?;
@@ -60,7 +64,12 @@ pub(crate) fn check_policy(arguments: &CheckPolicyArguments) -> anyhow::Result<E
         toml::from_str(&text).with_context(|| format!("{}", path.display()))
     });
     let tenant = tenant.transpose()?;
-    let found = objections(&text, &policy, jurisdiction, tenant.as_ref().map(|t| &t.lender));
+    let built_in = Jurisdiction::built_in(&arguments.jurisdiction)?;
+    let own = tenant.as_ref().map(TenantJurisdictions::new).transpose()?;
+    let jurisdiction = own.as_ref().map_or(Ok(built_in), |own| own.named(&arguments.jurisdiction))?;
+    let from =
+        arguments.from.unwrap_or_else(|| clock::now().with_timezone(&jurisdiction.time_zone()).date_naive());
+    let found = objections(&text, &policy, jurisdiction, tenant.as_ref().map(|t| &t.lender), from);
     let (id, version, place) = (&policy.id, policy.version, jurisdiction.id());
     let reviewed_on = jurisdiction.reviewed_on();
     if arguments.json {

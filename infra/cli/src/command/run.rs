@@ -75,10 +75,10 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let _lock = folder::lock(out)?;
     refuse_folder(out)?;
     let tenant: Tenant = toml::from_str(demo::TENANT).context("the demo's tenant")?;
-    let jurisdiction = Jurisdiction::built_in(&tenant.jurisdiction)?;
-    policy_check::refuse(demo::POLICY, &Policy::parse(demo::POLICY)?, jurisdiction, &tenant.lender)?;
     let at = moment(&arguments, &tenant)?;
     let today = at.with_timezone(&tenant.time_zone).date_naive();
+    let jurisdiction = Jurisdiction::built_in(&tenant.jurisdiction)?;
+    policy_check::refuse(demo::POLICY, &Policy::parse(demo::POLICY)?, jurisdiction, &tenant.lender, today)?;
     let portfolio = portfolio(&arguments, today)?;
 
     let messages_file = out.join("messages.jsonl");
