@@ -77,6 +77,9 @@ impl Customer {
 /// An authorisation counts from the day that the file gives it. One that the file dates into the future is not believed:
 /// it would beat every withdrawal until then. A withdrawal without a day stands from the day on which a file first brought
 /// it, so that it beats what was authorised before and yields to what the customer authorises later.
+///
+/// A file does not take back what an earlier one said: a withdrawal stays until the customer authorises again later, also
+/// where a newer file brings an older authorisation, and a channel that the file says nothing about stays as it was.
 #[must_use]
 pub fn imported_words(words: &[Consent], before: &[Consent], as_of: NaiveDate) -> Vec<Consent> {
     let settled = |word: &Consent| {
@@ -93,7 +96,21 @@ pub fn imported_words(words: &[Consent], before: &[Consent], as_of: NaiveDate) -
         };
         Consent { on, ..word.clone() }
     };
-    words.iter().map(settled).collect()
+    let mut kept: Vec<Consent> = words.iter().map(settled).collect();
+    let silent = |channel| words.iter().all(|w| w.channel != channel);
+    for earlier in before {
+        let newer_refusal = |w: &Consent| {
+            !w.granted
+                && w.channel == earlier.channel
+                && w.purposes == earlier.purposes
+                && (w.on, w.at) >= (earlier.on, earlier.at)
+        };
+        let stays = if earlier.granted { silent(earlier.channel) } else { !kept.iter().any(newer_refusal) };
+        if stays && !kept.contains(earlier) {
+            kept.push(earlier.clone());
+        }
+    }
+    kept
 }
 
 /// What a reply to a message means.

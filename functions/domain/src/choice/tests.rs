@@ -165,6 +165,28 @@ fn an_imported_word_is_dated_so_that_it_cannot_undo_a_choice() {
     assert_eq!(kept(&[word(false, undated)], &[word(true, undated)], as_of), [as_of]);
 }
 
+#[test]
+fn a_newer_file_with_an_older_authorisation_does_not_undo_a_withdrawal() {
+    let reached = |consents: Vec<Consent>| {
+        let mut customer = World::new("CO").customer;
+        customer.consents = consents;
+        let reach = customer.reachable(Channel::Sms, Purpose::Overdue);
+        !matches!(reach, Reach::OptedOut | Reach::NoConsent)
+    };
+    let before = imported_words(&[word(false, day("2026-06-01"))], &[], day("2026-11-20"));
+    let as_of = day("2026-11-23");
+    let older = imported_words(&[word(true, day("2026-01-01"))], &before, as_of);
+    assert!(!reached(older.clone()));
+    assert!(!reached(imported_words(&[word(true, CONSENT_FLOOR_ON)], &before, as_of)));
+    let silent = imported_words(&[], &before, as_of);
+    assert!(!reached(silent.clone()));
+    assert!(reached(imported_words(&[word(true, day("2026-06-02"))], &silent, as_of)));
+    // What a file says nothing about stays, and nothing grows without end.
+    assert!(reached(imported_words(&[], &[word(true, day("2026-01-01"))], as_of)));
+    let again = imported_words(&[word(false, day("2026-07-01"))], &older, as_of);
+    assert_eq!(again.iter().filter(|w| !w.granted).count(), 1);
+}
+
 /// Something that is said about SMS: by the customer at an hour, or by a file of a day.
 #[derive(Debug, Clone)]
 enum Said {
