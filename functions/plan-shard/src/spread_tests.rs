@@ -1,3 +1,5 @@
+//! Where touches are placed, and which plans are reported.
+
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
