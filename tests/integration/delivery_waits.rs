@@ -3,13 +3,16 @@
 //! Invariant under test: what waits is looked at when its moment comes, goes out once or ends with its reason, and then
 //! waits no more.
 
+use std::collections::BTreeSet;
+
 use channels::Fault;
 use domain::decision::Cause;
+use domain::tenant::{Rate, Rates, Tenant};
 use domain::touch::TouchState;
 use runtime::job::DueEvent;
 
 use crate::delivery_races::ana_is_late;
-use crate::fixture::{Borrower, Stack, at, customer_id, day};
+use crate::fixture::{Borrower, Stack, TENANT, at, customer_id, day};
 
 #[tokio::test]
 async fn what_was_refused_for_now_is_sent_exactly_once_by_the_next_wave() {
@@ -130,4 +133,50 @@ async fn a_sunday_touch_goes_out_on_monday_morning_with_what_falls_due_then() {
     let mut states = stack.states("ana").await;
     states.sort_unstable();
     assert_eq!(states, [TouchState::Sent, TouchState::Superseded]);
+}
+
+/// A lender that sends so many emails a second.
+async fn stack_with_rate(per_second: u16) -> Stack {
+    let mut tenant: Tenant = toml::from_str(TENANT).expect("the demo's tenant is sound");
+    tenant.rates = Rates { email: Rate::try_from(per_second).expect("a rate"), ..Rates::default() };
+    Stack::of(tenant).await
+}
+
+#[tokio::test]
+async fn what_a_sunday_defers_is_spread_over_monday_by_the_rate() {
+    let stack = stack_with_rate(1).await;
+    let rows: Vec<_> = (0..300).map(|n| Borrower::new(&format!("c{n}")).owes(&format!("o{n}"), 19)).collect();
+    stack.import(1, &rows).await;
+    stack.scan(at(22, 8, 0)).await;
+    // Planned again, with a customer more: everyone waits where they waited.
+    stack.import(2, &[Borrower::new("late").owes("late", 19)]).await;
+    stack.scan(at(22, 9, 0)).await;
+    assert!(stack.outbox.messages().is_empty());
+    assert_eq!(stack.wave(at(23, 6, 59)).await, 0);
+    let mut by_minute = Vec::new();
+    for minute in 0..=5 {
+        by_minute.push(stack.wave(at(23, 7, minute)).await);
+    }
+    // 301 emails at one a second, counted as 320: five minutes and twenty seconds.
+    assert_eq!(by_minute.iter().sum::<usize>(), 301, "each waits once: {by_minute:?}");
+    assert!(by_minute[..5].iter().all(|n| (30..=90).contains(n)), "{by_minute:?}");
+    assert!((1..=40).contains(&by_minute[5]), "{by_minute:?}");
+    assert_eq!(stack.store.next_wave_at(&stack.scope, day(22), 5).await, Ok(None));
+    let messages = stack.outbox.messages();
+    let served: BTreeSet<&str> = messages.iter().map(|m| m.customer.as_str()).collect();
+    assert_eq!((messages.len(), served.len()), (301, 301), "each is sent once");
+}
+
+#[tokio::test]
+async fn a_scan_before_the_moved_moment_sends_once() {
+    let stack = stack_with_rate(1).await;
+    let rows: Vec<_> = (0..100).map(|n| Borrower::new(&format!("c{n}")).owes(&format!("o{n}"), 19)).collect();
+    stack.import(1, &rows).await;
+    stack.scan(at(22, 8, 0)).await;
+    let first = stack.wave(at(23, 7, 0)).await;
+    assert!((1..100).contains(&first), "some wait for the next minute: {first}");
+    stack.scan(at(23, 7, 0)).await;
+    assert_eq!(stack.wave(at(23, 7, 1)).await, 100 - first, "they are looked at and end");
+    assert_eq!(stack.wave(at(23, 18, 0)).await, 0);
+    assert_eq!(stack.outbox.messages().len(), 100);
 }

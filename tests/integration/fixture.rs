@@ -86,9 +86,13 @@ pub(crate) enum Function {
 impl Stack {
     /// A stack in memory, with the lender and the policy of the local runs.
     pub(crate) async fn new() -> Self {
+        Self::of(toml::from_str(TENANT).expect("the demo's tenant is sound")).await
+    }
+
+    /// The same for a lender with settings of its own.
+    pub(crate) async fn of(tenant: Tenant) -> Self {
         let store = Store::memory().expect("a database in memory opens");
         store.create_tables().await.expect("tables can be made");
-        let tenant: Tenant = toml::from_str(TENANT).expect("the demo's tenant is sound");
         let policy = Policy::parse(POLICY).expect("the demo's policy is sound");
         let document = serde_json::to_string(&tenant).expect("settings are JSON");
         store.put_settings(&tenant.id, &SettingsDoc { version: 1, document }).await.expect("settings");

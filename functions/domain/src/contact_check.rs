@@ -3,6 +3,7 @@
 //! Invariant: what no rule allows is refused, and so is a day that the calendar does not know. The moment given by
 //! [`Jurisdiction::next_allowed_at`] passes [`Jurisdiction::check`] with the contacts made before the asked moment.
 
+mod open_until;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]

@@ -7,12 +7,83 @@ use chrono::NaiveTime;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use crate::channel::Channel;
 use crate::ids::{PolicyId, TenantId};
 use crate::jurisdiction::ContactRules;
 use crate::locale::{Country, Language};
 
 /// The most shards that a tenant's open obligations are spread over.
 pub const SHARDS_MAX: u16 = 256;
+
+/// How many emails a second are sent where a tenant says nothing.
+pub const EMAIL_PER_SECOND: u16 = 14;
+/// How many SMS a second are sent where a tenant says nothing.
+pub const SMS_PER_SECOND: u16 = 10;
+/// The highest rate of a channel, in messages a second.
+pub const RATE_MAX: u16 = 10_000;
+
+/// How fast a channel sends, in messages a second: from 1 to [`RATE_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
+pub struct Rate(u16);
+
+/// A number that is no rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not a rate; expected 1 to {RATE_MAX} messages a second")]
+pub struct RateError(u16);
+
+impl Rate {
+    /// Messages a second, at least 1.
+    #[must_use]
+    pub const fn per_second(self) -> u16 {
+        self.0
+    }
+}
+
+impl TryFrom<u16> for Rate {
+    type Error = RateError;
+    fn try_from(per_second: u16) -> Result<Self, RateError> {
+        if (1..=RATE_MAX).contains(&per_second) { Ok(Self(per_second)) } else { Err(RateError(per_second)) }
+    }
+}
+
+impl From<Rate> for u16 {
+    fn from(rate: Rate) -> Self {
+        rate.0
+    }
+}
+
+/// How fast the tenant sends on each channel, over all of its shards. Touches that wait are spread by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rates {
+    /// Emails; [`EMAIL_PER_SECOND`] where nothing is said.
+    pub email: Rate,
+    /// SMS; [`SMS_PER_SECOND`] where nothing is said.
+    pub sms: Rate,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self { email: Rate(EMAIL_PER_SECOND), sms: Rate(SMS_PER_SECOND) }
+    }
+}
+
+impl Rates {
+    /// The rate of a channel.
+    #[must_use]
+    pub const fn of(&self, channel: Channel) -> Rate {
+        match channel {
+            Channel::Email => self.email,
+            // Nothing is sent by the others: texts exist for email and SMS.
+            Channel::Sms | Channel::Push | Channel::Whatsapp | Channel::Call => self.sms,
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 /// How the lender presents itself in messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,9 +126,56 @@ pub struct Tenant {
     /// The mapping that files uploaded for the tenant are read with, as the text of its TOML file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapping: Option<String>,
+    /// How fast it sends. Settings that do not say have the rates of [`Rates::default`].
+    #[serde(default, skip_serializing_if = "Rates::is_default")]
+    pub rates: Rates,
     /// How the lender presents itself.
     pub lender: Lender,
     /// The contact rules that the tenant adds to the profiles.
     #[serde(default, skip_serializing_if = "ContactRules::is_empty")]
     pub contact_rules: ContactRules,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEMO: &str = include_str!("../../../infra/demo/tenant.toml");
+
+    fn with_rates(rates: &str) -> Result<Tenant, String> {
+        let (before, after) = DEMO.split_once("[rates]").expect("the demo shows its rates");
+        let after = after.split_once("[lender]").expect("the lender follows").1;
+        toml::from_str(&format!("{before}{rates}\n[lender]{after}")).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn settings_without_rates_still_read_and_write_none() {
+        let tenant = with_rates("").unwrap();
+        assert_eq!(tenant.rates, Rates::default());
+        let written = serde_json::to_value(&tenant).unwrap();
+        assert_eq!(written.get("rates"), None);
+        assert_eq!(serde_json::from_value::<Tenant>(written).unwrap(), tenant);
+    }
+
+    #[test]
+    fn a_channel_that_is_not_named_keeps_its_rate() {
+        let rates = with_rates("[rates]\nsms = 3").unwrap().rates;
+        assert_eq!(rates.of(Channel::Email).per_second(), EMAIL_PER_SECOND);
+        assert_eq!(rates.of(Channel::Sms).per_second(), 3);
+        let tenant = with_rates("[rates]\nsms = 3").unwrap();
+        let written = serde_json::to_string(&tenant).unwrap();
+        assert_eq!(serde_json::from_str::<Tenant>(&written).unwrap(), tenant);
+    }
+
+    #[test]
+    fn a_rate_is_from_one_to_the_limit() {
+        for bad in [0, RATE_MAX + 1] {
+            let error = with_rates(&format!("[rates]\nemail = {bad}")).unwrap_err();
+            let expected = format!("{bad} is not a rate; expected 1 to {RATE_MAX} messages a second");
+            assert!(error.contains(&expected), "{error}");
+        }
+        assert!(with_rates("[rates]\nemail = 1.5").is_err());
+        assert!(with_rates("[rates]\nfax = 1").is_err(), "only channels have a rate");
+        assert_eq!(with_rates("[rates]\nemail = 10000").unwrap().rates.email, Rate(RATE_MAX));
+    }
 }

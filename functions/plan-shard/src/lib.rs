@@ -5,11 +5,14 @@
 //! index cannot rule out that a stage is due, so a quiet day costs little more than the index itself. Where a stage is
 //! due and nothing goes out now, the decision is on record before the job is done.
 
+mod spread;
+
 use std::collections::BTreeMap;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::channel::Channel;
+use domain::contact::Contact;
 use domain::decision::{Cause, DecisionRecord};
 use domain::fence::Reached;
 use domain::ids::{CustomerId, ObligationId};
@@ -25,6 +28,10 @@ use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use serde::Serialize;
 use store::{OpenEntry, Recording, Store, StoreError, SuppressionKey};
+
+use spread::{Loads, Spread};
+
+pub use spread::{OVERFULL_MAX, Overfull};
 
 /// How many index entries are read at once.
 pub const INDEX_PAGE: u32 = 1_000;
@@ -62,6 +69,8 @@ pub struct Planned {
     pub touches: usize,
     /// Touches that wait for their moment.
     pub waiting: usize,
+    /// Open hours that are too short for what is to be sent in them, at the tenant's rates.
+    pub overfull: Vec<Overfull>,
 }
 
 /// Why a shard could not be planned. The job can be run again.
@@ -118,6 +127,8 @@ pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Resu
     let mut reached = reached_by_customer(deps, job).await?;
     let mut planned = Planned { customers: open.len(), ..Planned::default() };
     let mut outgoing = Outgoing::default();
+    let spread = Spread::new(&rules.tenant, open.len());
+    let shard = Shard { job, rules: &rules, spread };
     for (customer, entries) in open {
         planned.obligations += entries.len();
         let reached = reached.remove(&customer).unwrap_or_default();
@@ -127,14 +138,35 @@ pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Resu
                 let line = |v| DecisionLine::new(job.as_of, &customer, zone, v);
                 deps.decisions.record(|| verdicts.into_iter().map(line).collect());
             }
-            Triage::Due => plan_customer(deps, job, &rules, &customer, now, &mut outgoing).await?,
+            Triage::Due => plan_customer(deps, &shard, &customer, now, &mut outgoing).await?,
         }
     }
     planned.touches = outgoing.email.len() + outgoing.sms.len();
     planned.waiting = outgoing.waiting;
+    planned.overfull = outgoing.loads.overfull(&rules.tenant.rates, rules.tenant.shards);
+    warn_of(job, &planned.overfull);
     deps.email.send(&outgoing.email).await?;
     deps.sms.send(&outgoing.sms).await?;
     Ok(planned)
+}
+
+/// Says before the first message that a plan cannot be finished in time.
+fn warn_of(job: &ShardJob, overfull: &[Overfull]) {
+    for hours in overfull {
+        tracing::warn!(
+            tenant = %job.tenant, shard = job.shard, as_of = %job.as_of, channel = %hours.channel,
+            from_at = %hours.from_at, until_at = %hours.until_at, touches = hours.touches,
+            capacity = hours.capacity, "the open hours are too short for the plan at the tenant's rate"
+        );
+    }
+}
+
+/// The shard at work.
+#[derive(Debug, Clone, Copy)]
+struct Shard<'a> {
+    job: &'a ShardJob,
+    rules: &'a TenantRules,
+    spread: Spread<'a>,
 }
 
 /// What a shard's customers are to be sent.
@@ -143,6 +175,7 @@ struct Outgoing {
     email: Vec<TouchJob>,
     sms: Vec<TouchJob>,
     waiting: usize,
+    loads: Loads,
 }
 
 impl Outgoing {
@@ -168,14 +201,13 @@ impl Outgoing {
 /// customer is decided anew: to leave it to the next scan would leave the day without its decision.
 async fn plan_customer(
     deps: &Deps,
-    job: &ShardJob,
-    rules: &TenantRules,
+    shard: &Shard<'_>,
     customer: &CustomerId,
     now: DateTime<Utc>,
     outgoing: &mut Outgoing,
 ) -> Result<(), PlanError> {
     for _ in 0..DECISIONS_MAX {
-        if decide_customer(deps, job, rules, customer, now, outgoing).await? {
+        if decide_customer(deps, shard, customer, now, outgoing).await? {
             return Ok(());
         }
     }
@@ -185,12 +217,12 @@ async fn plan_customer(
 /// Decides for one customer; `false` when a fact came in between and nothing was handed on.
 async fn decide_customer(
     deps: &Deps,
-    job: &ShardJob,
-    rules: &TenantRules,
+    shard: &Shard<'_>,
     customer: &CustomerId,
     now: DateTime<Utc>,
     outgoing: &mut Outgoing,
 ) -> Result<bool, PlanError> {
+    let Shard { job, rules, spread } = *shard;
     // The index may lag behind: a customer that is gone by now has nothing left to decide.
     let Some(known) = deps.store.customer_facts(&job.tenant, customer).await? else { return Ok(true) };
     let suppressed =
@@ -211,12 +243,20 @@ async fn decide_customer(
         return Ok(false);
     }
     let Plan { on, now: touch, later, verdicts } = decided;
+    let mut prior: Vec<Contact> = known.fence.contacts.clone();
     if let Some(touch) = &touch {
+        let until_at = spread::open_until(&rules_for, &facts, &prior, touch);
+        outgoing.loads.add(touch.channel, touch.send_at, until_at);
         outgoing.add(job, touch);
+        // What goes out now counts against what waits.
+        prior.push(Contact { at: touch.send_at, channel: touch.channel, direct: false });
     }
-    if let Some(touch) = &later {
-        deps.store.plan_touch(&rules.scope(), touch).await?;
+    if let Some(first) = later {
+        let from_at = first.send_at;
+        let (touch, until_at) = spread.place(&rules_for, &facts, &prior, first);
+        deps.store.plan_touch(&rules.scope(), &touch).await?;
         outgoing.waiting += 1;
+        outgoing.loads.add(touch.channel, from_at, until_at);
     }
     let zone = known.customer.time_zone.unwrap_or(rules_for.jurisdiction.time_zone());
     let from_dpd = rules.policy.from_dpd();

@@ -1,0 +1,190 @@
+//! Where in the open hours a touch that waits is placed, and whether a plan fits into them.
+//!
+//! A scan defers many customers to the same opening hour, and a channel sends only so many messages a second. Each of
+//! them is therefore moved by an offset within the span that its shard needs at the channel's rate. The offset comes
+//! from a hash of the customer and the day, not from a place in a queue: what else waits changes from scan to scan, and a
+//! touch that is planned again must find itself waiting at the same moment.
+//!
+//! Invariants: a touch only moves forward, by whole minutes, within the hours that are open without a break around its
+//! first lawful moment and so within one local day; the contact check allows the moved moment. The same customer, moment
+//! and span give the same place.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use domain::channel::Channel;
+use domain::contact::Contact;
+use domain::contact_check::ContactQuery;
+use domain::ids::{CustomerId, TenantId};
+use domain::planner::{Facts, Rules};
+use domain::tenant::{Rate, Rates, Tenant};
+use domain::touch::Touch;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// The seconds of a minute: moments in between are not used, since waves come at most once a minute.
+const MINUTE_SECONDS: u64 = 60;
+/// How many leading bits of a number of customers count: the span stays as it is while a shard grows or shrinks a little.
+const COUNT_BITS: u32 = 3;
+/// The most windows that one job reports as too short.
+pub const OVERFULL_MAX: usize = 100;
+
+/// The open hours that the messages of a shard do not fit into at the rate of their channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Overfull {
+    /// The channel.
+    pub channel: Channel,
+    /// The first moment at which one of the messages may go.
+    pub from_at: DateTime<Utc>,
+    /// When the last of their open hours end.
+    pub until_at: DateTime<Utc>,
+    /// How many messages are to go in between.
+    pub touches: u64,
+    /// How many of them this shard can send in between: its share of the tenant's rate.
+    pub capacity: u64,
+}
+
+/// The messages of a shard by channel and by the end of their open hours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Loads(BTreeMap<(Channel, DateTime<Utc>), Load>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Load {
+    from_at: DateTime<Utc>,
+    touches: u64,
+}
+
+impl Loads {
+    /// Counts one more message that may go from one moment until another; without an end, it is not counted.
+    pub(crate) fn add(&mut self, channel: Channel, from_at: DateTime<Utc>, until_at: Option<DateTime<Utc>>) {
+        let Some(until_at) = until_at else { return };
+        let load = self.0.entry((channel, until_at)).or_insert(Load { from_at, touches: 0 });
+        load.from_at = load.from_at.min(from_at);
+        load.touches += 1;
+    }
+
+    /// The windows, at most [`OVERFULL_MAX`], that cannot take what must go within them.
+    pub(crate) fn overfull(&self, rates: &Rates, shards: u16) -> Vec<Overfull> {
+        let too_much = self.0.iter().filter_map(|(&(channel, until_at), &Load { from_at, .. })| {
+            // Shorter hours inside these take their share of the same rate.
+            let inside = self.0.range((channel, from_at)..=(channel, until_at));
+            let touches = inside.filter(|(_, l)| l.from_at >= from_at).map(|(_, l)| l.touches).sum();
+            let capacity = capacity(rates.of(channel), shards, until_at - from_at);
+            (touches > capacity).then_some(Overfull { channel, from_at, until_at, touches, capacity })
+        });
+        too_much.take(OVERFULL_MAX).collect()
+    }
+}
+
+/// How many messages one of `shards` shards can send in a while.
+fn capacity(rate: Rate, shards: u16, within: TimeDelta) -> u64 {
+    let seconds = u64::try_from(within.num_seconds()).unwrap_or(0);
+    seconds * u64::from(rate.per_second()) / u64::from(shards.max(1))
+}
+
+/// How one shard's touches are placed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spread<'a> {
+    tenant: &'a TenantId,
+    rates: &'a Rates,
+    shards: u16,
+    customers: usize,
+}
+
+impl<'a> Spread<'a> {
+    /// For a shard of a tenant with so many customers who have an open obligation.
+    ///
+    /// All of them count, not only those who wait: who waits changes from scan to scan, and the span must not.
+    pub(crate) fn new(tenant: &'a Tenant, customers: usize) -> Self {
+        Self { tenant: &tenant.id, rates: &tenant.rates, shards: tenant.shards, customers }
+    }
+
+    /// Moves a touch to its place, and says when its open hours end. One whose moment the contact check does not allow,
+    /// because its purpose is another one by then, stays where it is: it is decided again when the moment comes.
+    pub(crate) fn place(
+        &self,
+        rules: &Rules<'_>,
+        facts: &Facts<'_>,
+        prior: &[Contact],
+        touch: Touch,
+    ) -> (Touch, Option<DateTime<Utc>>) {
+        let query = |at| query(rules, facts, prior, &touch, at);
+        let from_at = touch.send_at;
+        let Some(until_at) = rules.jurisdiction.open_until(&query(from_at)) else { return (touch, None) };
+        let open_seconds = u64::try_from((until_at - from_at).num_seconds()).unwrap_or(0);
+        let needed = span_seconds(self.customers, self.shards, self.rates.of(touch.channel));
+        let position = position(self.tenant, &touch.customer, touch.on);
+        let minutes = offset_minutes(position, needed.min(open_seconds));
+        let send_at = i64::try_from(minutes).ok().and_then(TimeDelta::try_minutes).map(|by| from_at + by);
+        let lawful = |at: &DateTime<Utc>| {
+            // The day decides which stage is served, and is part of where the touch is kept.
+            let on = at.with_timezone(&query(*at).time_zone).date_naive();
+            on == touch.on && rules.jurisdiction.check(&query(*at)).is_allowed()
+        };
+        let send_at = send_at.filter(lawful).unwrap_or(from_at);
+        (Touch { send_at, ..touch }, Some(until_at))
+    }
+}
+
+/// When the open hours around a touch that goes at its moment end.
+pub(crate) fn open_until(
+    rules: &Rules<'_>,
+    facts: &Facts<'_>,
+    prior: &[Contact],
+    touch: &Touch,
+) -> Option<DateTime<Utc>> {
+    rules.jurisdiction.open_until(&query(rules, facts, prior, touch, touch.send_at))
+}
+
+fn query<'a>(
+    rules: &Rules<'_>,
+    facts: &Facts<'a>,
+    prior: &'a [Contact],
+    touch: &Touch,
+    at: DateTime<Utc>,
+) -> ContactQuery<'a> {
+    ContactQuery {
+        purpose: touch.purpose,
+        channel: touch.channel,
+        at,
+        time_zone: facts.customer.time_zone.unwrap_or(rules.jurisdiction.time_zone()),
+        prior,
+        agreed_hours: facts.customer.agreed_hours.as_ref(),
+    }
+}
+
+/// How long a shard needs to send a message to each of its customers, in seconds, while the other shards do the same.
+fn span_seconds(customers: usize, shards: u16, rate: Rate) -> u64 {
+    let customers = rounded_up(u64::try_from(customers).unwrap_or(u64::MAX));
+    let all = customers.saturating_mul(u64::from(shards.max(1)));
+    all.div_ceil(u64::from(rate.per_second()))
+}
+
+/// The next number with nothing behind its [`COUNT_BITS`] leading bits: at most a quarter more.
+fn rounded_up(count: u64) -> u64 {
+    let bits = u64::BITS - count.leading_zeros();
+    let step = 1_u64 << bits.saturating_sub(COUNT_BITS);
+    count.checked_next_multiple_of(step).unwrap_or(u64::MAX)
+}
+
+/// Where in a span a position among 2^64 lies, in whole minutes from its start.
+fn offset_minutes(position: u64, span_seconds: u64) -> u64 {
+    let seconds = (u128::from(position) * u128::from(span_seconds)) >> u64::BITS;
+    // Less than the span, which is a u64.
+    u64::try_from(seconds).unwrap_or(0) / MINUTE_SECONDS
+}
+
+/// A customer's position on a day: the same for every process, and another one on another day, so that nobody is always
+/// the last.
+fn position(tenant: &TenantId, customer: &CustomerId, on: NaiveDate) -> u64 {
+    let mut hasher = Sha256::new();
+    for part in [tenant.as_str(), customer.as_str(), &on.to_string()] {
+        hasher.update(part.as_bytes());
+        hasher.update([0x1e]);
+    }
+    hasher.finalize().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+}
+
+#[cfg(test)]
+#[path = "spread_tests.rs"]
+mod tests;
