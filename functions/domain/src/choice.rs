@@ -87,7 +87,9 @@ pub fn imported_words(words: &[Consent], before: &[Consent], as_of: NaiveDate) -
             let same = |b: &&Consent| {
                 !b.granted && b.channel == word.channel && b.purposes == word.purposes && b.at.is_none()
             };
-            before.iter().find(same).map_or(as_of, |b| b.on)
+            // Where the file before authorised the channel, the withdrawal is a new word.
+            let taken_back = before.iter().any(|b| b.granted && b.channel == word.channel);
+            before.iter().find(same).filter(|_| !taken_back).map_or(as_of, |b| b.on)
         };
         let on = match word.granted {
             true if word.on > as_of => CONSENT_FLOOR_ON,
