@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod check_contact;
 pub(crate) mod check_policy;
+pub(crate) mod choice;
 pub(crate) mod contact;
 pub(crate) mod erase;
 pub(crate) mod evidence;
