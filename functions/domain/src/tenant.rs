@@ -3,6 +3,8 @@
 //! Invariant: settings are parsed once, at the edge; a tenant without a known time zone or jurisdiction cannot be
 //! built.
 
+use std::num::NonZeroU32;
+
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,10 @@ pub struct Tenant {
     /// The mapping that files uploaded for the tenant are read with, as the text of its TOML file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapping: Option<String>,
+    /// For how many days personal data is kept after a customer's last activity; as the customer's profile says where
+    /// absent ([`crate::retention::retain_days`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain_days: Option<NonZeroU32>,
     /// How the lender presents itself.
     pub lender: Lender,
     /// The contact rules that the tenant adds to the profiles.

@@ -49,6 +49,8 @@ enum Command {
     Choice(command::choice::ChoiceArguments),
     /// Erases the personal data of one customer, and keeps the proof of what was decided.
     Erase(command::erase::EraseArguments),
+    /// Erases the personal data of customers whose time of retention is over.
+    Retain(command::retain::RetainArguments),
     /// Says whether a policy may be used in a jurisdiction, and what speaks against it.
     CheckPolicy(command::check_policy::CheckPolicyArguments),
     /// Counts the parts of a text message.
@@ -104,6 +106,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Contact(arguments) => command::contact::contact(arguments).await,
         Command::Choice(arguments) => command::choice::choice(arguments).await,
         Command::Erase(arguments) => command::erase::erase(arguments).await,
+        Command::Retain(arguments) => command::retain::retain(arguments).await,
         Command::CheckPolicy(arguments) => command::check_policy::check_policy(&arguments),
         Command::Sms(arguments) => command::sms::sms(arguments),
         Command::Phone(arguments) => command::phone::phone(arguments),

@@ -10,6 +10,7 @@ pub(crate) mod evidence;
 pub(crate) mod import;
 pub(crate) mod phone;
 pub(crate) mod replay;
+pub(crate) mod retain;
 pub(crate) mod run;
 pub(crate) mod simulate;
 pub(crate) mod sms;
