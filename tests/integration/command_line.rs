@@ -15,23 +15,23 @@ use crate::tidy::root;
 const HEADER: &str = "Cliente;Nombre;Tipo;País;Zona horaria;Correo;Celular;Canal preferido;Segmento;Crédito;Cuota;Vence;\
                       Valor;Moneda;Pagado el;En disputa;Autoriza correo;Autoriza SMS";
 
-fn mapping() -> String {
+pub(crate) fn mapping() -> String {
     path(&root().join("infra/demo/portfolio.toml"))
 }
 
-fn path(path: &Path) -> String {
+pub(crate) fn path(path: &Path) -> String {
     path.to_str().expect("paths of the tests are text").to_owned()
 }
 
 /// Writes a file into a folder and returns its path.
-fn written(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn written(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> String {
     let file = folder.path().join(name);
     fs::write(&file, bytes).expect("a file of the test can be written");
     path(&file)
 }
 
 /// A sound row of the portfolio, with some columns changed.
-fn row(obligation: &str, changes: &[(&str, &str)]) -> String {
+pub(crate) fn row(obligation: &str, changes: &[(&str, &str)]) -> String {
     let columns: Vec<&str> = HEADER.split(';').collect();
     let sound = [
         "C-1",
@@ -61,7 +61,7 @@ fn row(obligation: &str, changes: &[(&str, &str)]) -> String {
     fields.join(";")
 }
 
-fn portfolio(rows: &[String]) -> String {
+pub(crate) fn portfolio(rows: &[String]) -> String {
     let lines: Vec<&str> = std::iter::once(HEADER).chain(rows.iter().map(String::as_str)).collect();
     lines.join("\n") + "\n"
 }

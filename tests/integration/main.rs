@@ -1,5 +1,6 @@
 //! What holds across crates: the shape of the repository, and the main job end to end.
 
+mod choices;
 mod command_line;
 mod delivery_events;
 mod delivery_races;

@@ -20,7 +20,7 @@ mod question;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{Datelike, NaiveDate};
 use chrono_tz::Tz;
@@ -166,6 +166,8 @@ pub struct Jurisdiction {
     closed_days: BTreeMap<NaiveDate, usize>,
     adjustments: Vec<Adjustment>,
     duties: Duties,
+    /// The files, the base first, and the tenant's own rules last.
+    texts: Vec<Arc<str>>,
     version: String,
 }
 
@@ -220,6 +222,7 @@ impl Jurisdiction {
                 records: file.records,
             },
             version: version(&[text]),
+            texts: vec![text.into()],
         };
         builder.answered(&profile)?;
         Ok(profile)
@@ -238,6 +241,7 @@ impl Jurisdiction {
             reviewed: file.reviewed,
             counting: builder.counting(file.counting)?,
             version: version(&[base, text]),
+            texts: vec![base.into(), text.into()],
             ..full
         };
         builder.answered(&profile)?;
@@ -325,11 +329,16 @@ impl Jurisdiction {
         &self.authority
     }
 
-    /// The hash of the file (of both files, for a variant; with the tenant's own rules, where it has some), short, in
-    /// hexadecimal: which words decided.
+    /// The first bytes of the SHA-256 of [`Jurisdiction::texts`], in hexadecimal: which words decided.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// The texts that [`Jurisdiction::version`] is the hash of, one after the other: the file, before it the one that it
+    /// extends, and after it, as TOML, what a tenant adds.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(AsRef::as_ref)
     }
 
     /// How earlier contacts are counted.

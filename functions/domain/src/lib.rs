@@ -35,6 +35,7 @@ mod planner_properties;
 mod planner_scenarios;
 pub mod policy;
 pub mod policy_reach;
+pub mod retention;
 pub mod sms;
 pub mod template;
 pub mod tenant;

@@ -3,6 +3,8 @@
 //! Invariant: settings are parsed once, at the edge; a tenant without a known time zone or jurisdiction cannot be
 //! built.
 
+use std::num::NonZeroU32;
+
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -129,6 +131,10 @@ pub struct Tenant {
     /// How fast it sends. Settings that do not say have the rates of [`Rates::default`].
     #[serde(default, skip_serializing_if = "Rates::is_default")]
     pub rates: Rates,
+    /// For how many days personal data is kept after a customer's last activity; as the customer's profile says where
+    /// absent ([`crate::retention::retain_days`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain_days: Option<NonZeroU32>,
     /// How the lender presents itself.
     pub lender: Lender,
     /// The contact rules that the tenant adds to the profiles.

@@ -8,10 +8,12 @@ use domain::fence::Fence;
 use domain::ids::{CustomerId, TenantId};
 use domain::obligation::Obligation;
 
-use crate::backend::{Expression, Query, Table};
-use crate::item::{StoredCustomer, StoredObligation, decode_choice, decode_fence};
-use crate::key::{CHOICE, FACTS_END, FENCE, OBLIGATION, PROFILE, customer_partition};
-use crate::{Store, StoreError};
+use crate::backend::{Expression, Query, Scan, Table};
+use crate::item::{Reader, StoredCustomer, StoredObligation, decode_choice, decode_fence};
+use crate::key::{
+    CHOICE, FACTS_END, FENCE, OBLIGATION, PROFILE, customer_of, customer_partition, customers_of_tenant,
+};
+use crate::{Cursor, PAGE_ITEMS_MAX, Page, Store, StoreError, failed};
 
 /// The most pages of one customer's facts, of 1 MB each.
 const FACTS_PAGES_MAX: usize = 8;
@@ -71,5 +73,38 @@ impl Store {
             customer.take_choices(choices);
             CustomerFacts { customer, fence, obligations }
         }))
+    }
+
+    /// Customers of a tenant, in no order; erased ones are not among them. It reads `limit` items of the whole table,
+    /// bounded by [`PAGE_ITEMS_MAX`], to find the profiles among them, so a page may be empty and have a next one.
+    ///
+    /// A walk through all pages reads the whole table once, of every tenant, and costs that: half a read unit for every
+    /// 4 kB. It is for a job of once a month, such as retention, and needs no index that every import would pay for.
+    /// Eventually consistent; counted as `customers`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the scan fails, or a key cannot be read.
+    pub async fn customers_page(
+        &self,
+        tenant: &TenantId,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<CustomerId>, StoreError> {
+        let scan = Scan {
+            filter: Expression {
+                text: "#sk = :sk AND begins_with(#pk, :pk)",
+                names: &["pk", "sk"],
+                values: vec![(":sk", PROFILE.into()), (":pk", customers_of_tenant(tenant).into())],
+            },
+            projection: "#pk, #sk",
+            limit: limit.clamp(1, PAGE_ITEMS_MAX),
+            start: cursor.map(|c| c.0),
+        };
+        let answer = self.backend.scan(scan).await;
+        let page = self.meter("customers", false, answer).map_err(|failure| failed("customers", failure))?;
+        let customer =
+            |item| Reader::new("customer key", item).read("pk", "T#<tenant>#CUST#<customer>", customer_of);
+        let items = page.items.iter().map(customer).collect::<Result<_, StoreError>>()?;
+        Ok(Page { items, next: page.next.map(Cursor) })
     }
 }

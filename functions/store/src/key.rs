@@ -164,6 +164,11 @@ pub(crate) fn customer_partition(of: &TenantId, customer: &CustomerId) -> String
     format!("{}#CUST#{}", tenant(of), escape(customer.as_str()))
 }
 
+/// What the partition key of every customer of a tenant begins with.
+pub(crate) fn customers_of_tenant(of: &TenantId) -> String {
+    format!("{}#CUST#", tenant(of))
+}
+
 /// The customer of a partition key.
 pub(crate) fn customer_of(pk: &str) -> Option<CustomerId> {
     let mut parts = pk.split('#');

@@ -45,8 +45,12 @@ enum Command {
     CheckContact(command::check_contact::CheckContactArguments),
     /// Records contacts that others made, so that they count against the caps.
     Contact(command::contact::ContactArguments),
+    /// Records what a customer chooses about being contacted, by word or by the link of a message.
+    Choice(command::choice::ChoiceArguments),
     /// Erases the personal data of one customer, and keeps the proof of what was decided.
     Erase(command::erase::EraseArguments),
+    /// Erases the personal data of customers whose time of retention is over.
+    Retain(command::retain::RetainArguments),
     /// Says whether a policy may be used in a jurisdiction, and what speaks against it.
     CheckPolicy(command::check_policy::CheckPolicyArguments),
     /// Counts the parts of a text message.
@@ -100,7 +104,9 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Verify(arguments) => command::verify::verify_file(&arguments),
         Command::CheckContact(arguments) => command::check_contact::check_contact(arguments),
         Command::Contact(arguments) => command::contact::contact(arguments).await,
+        Command::Choice(arguments) => command::choice::choice(arguments).await,
         Command::Erase(arguments) => command::erase::erase(arguments).await,
+        Command::Retain(arguments) => command::retain::retain(arguments).await,
         Command::CheckPolicy(arguments) => command::check_policy::check_policy(&arguments),
         Command::Sms(arguments) => command::sms::sms(arguments),
         Command::Phone(arguments) => command::phone::phone(arguments),

@@ -11,6 +11,7 @@ use aws_lambda_events::event::sqs::SqsBatchResponse;
 use channels::{Outbox, Sender};
 use chrono::{DateTime, Utc};
 use domain::channel::Channel;
+use domain::choice::OptOutKey;
 use domain::ids::TenantId;
 use domain::policy::Policy;
 use domain::tenant::Tenant;
@@ -58,11 +59,7 @@ impl LocalStack {
         let store = Store::file(database)
             .with_context(|| format!("the database {} cannot be opened", database.display()))?;
         store.create_tables().await.context("the tables cannot be made")?;
-        let parsed = Policy::parse(policy)?;
-        let settings = SettingsDoc { version: 1, document: serde_json::to_string(tenant)? };
-        store.put_settings(&tenant.id, &settings).await.context(OTHER_PRODUCT)?;
-        store.put_policy(&tenant.id, &parsed.id, parsed.version, policy).await.context(OTHER_PRODUCT)?;
-        store.activate_policy(&tenant.id, &parsed.id, parsed.version).await.context("the policy")?;
+        put_rules(&store, tenant, policy).await?;
         Ok(Self::over(store, outbox, tenant.id.clone(), decisions))
     }
 
@@ -148,6 +145,20 @@ impl LocalStack {
             }
         }
     }
+}
+
+/// Writes a tenant's settings and policy where they are new; others than those that are there are refused.
+pub(crate) async fn put_rules(store: &Store, tenant: &Tenant, policy: &str) -> anyhow::Result<()> {
+    let parsed = Policy::parse(policy)?;
+    let settings = SettingsDoc { version: 1, document: serde_json::to_string(tenant)? };
+    store.put_settings(&tenant.id, &settings).await.context(OTHER_PRODUCT)?;
+    store.put_policy(&tenant.id, &parsed.id, parsed.version, policy).await.context(OTHER_PRODUCT)?;
+    store.activate_policy(&tenant.id, &parsed.id, parsed.version).await.context("the policy")
+}
+
+/// The key that opt-out links are signed with on this machine, where they reach nobody.
+pub(crate) fn opt_out_key() -> OptOutKey {
+    OptOutKey::new(*b"local")
 }
 
 /// The key that hides suppressed addresses on this machine, where the addresses lie beside it anyway.

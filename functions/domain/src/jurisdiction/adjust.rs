@@ -3,6 +3,8 @@
 //! Invariants: what is tightened allows nothing that the profile refuses. What is loosened rests on policy, and the
 //! record says who allowed it. The version of an adjusted profile is its own.
 
+use std::sync::Arc;
+
 use chrono::NaiveDate;
 
 use super::adjust_error::{AdjustError, AdjustProblem};
@@ -271,9 +273,11 @@ impl<'a> Adjuster<'a> {
     }
 
     fn finish(self, own: &OwnRules) -> Jurisdiction {
-        // The rules are maps, lists and texts, which JSON can always say; what it said would be part of the version.
-        let words = serde_json::to_string(own).unwrap_or_default();
-        Jurisdiction { version: version(&[&self.base.version, &words]), ..self.profile }
+        // The rules are maps, lists and texts, which TOML can always say. One that could not be said is in the version.
+        let words = toml::to_string(own).unwrap_or_else(|error| format!("# {error}"));
+        let texts: Vec<Arc<str>> = self.base.texts.iter().cloned().chain([words.into()]).collect();
+        let parts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        Jurisdiction { version: version(&parts), texts, ..self.profile }
     }
 }
 

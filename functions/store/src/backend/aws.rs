@@ -17,8 +17,8 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::{
-    BatchPage, Cancelled, Expression, Failure, Item, Metered, Query, QueryPage, Table, TableNames, Value,
-    Write,
+    BatchPage, Cancelled, Expression, Failure, Item, Metered, Query, QueryPage, Scan, Table, TableNames,
+    Value, Write,
 };
 use crate::key::Key;
 
@@ -80,6 +80,29 @@ impl Aws {
             .set_limit(query.limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)))
             .set_exclusive_start_key(query.start.map(attributes))
             .consistent_read(query.consistent)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| failure(&error, false))?;
+        let units = units(answer.consumed_capacity.as_slice());
+        let items = answer.items.unwrap_or_default().into_iter().map(neutral).collect();
+        // The service may name an empty key where there is nothing more.
+        let next = answer.last_evaluated_key.filter(|key| !key.is_empty()).map(neutral);
+        Ok((QueryPage { items, next }, units))
+    }
+
+    pub(crate) async fn scan(&self, scan: Scan) -> Metered<QueryPage> {
+        let (names, values) = maps(&scan.filter);
+        let answer = self
+            .client
+            .scan()
+            .table_name(&self.names.ops)
+            .filter_expression(scan.filter.text)
+            .projection_expression(scan.projection)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .limit(i32::try_from(scan.limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(scan.start.map(attributes))
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await

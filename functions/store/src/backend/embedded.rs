@@ -10,6 +10,7 @@ use dynoxide::actions::{
     get_item::GetItemRequest,
     put_item::PutItemRequest,
     query::QueryRequest,
+    scan::ScanRequest,
     transact_write_items::{
         TransactConditionCheck, TransactDelete, TransactPut, TransactUpdate, TransactWriteItem,
         TransactWriteItemsRequest,
@@ -20,7 +21,8 @@ use dynoxide::errors::DynoxideError;
 use dynoxide::types::{AttributeValue, ConsumedCapacity};
 
 use super::{
-    BatchPage, Cancelled, Expression, Failure, Item, Metered, Query, QueryPage, TableNames, Value, Write,
+    BatchPage, Cancelled, Expression, Failure, Item, Metered, Query, QueryPage, Scan, TableNames, Value,
+    Write,
 };
 use crate::key::Key;
 
@@ -87,6 +89,29 @@ impl Embedded {
                 limit: query.limit.map(|limit| limit as usize),
                 exclusive_start_key: query.start.map(attributes),
                 consistent_read: Some(query.consistent),
+                return_consumed_capacity: total(),
+                ..Default::default()
+            })
+            .map_err(failure)?;
+        let page = QueryPage {
+            items: answer.items.unwrap_or_default().into_iter().map(neutral).collect(),
+            next: answer.last_evaluated_key.map(neutral),
+        };
+        Ok((page, units(answer.consumed_capacity.as_slice())))
+    }
+
+    pub(crate) fn scan(&self, scan: Scan) -> Metered<QueryPage> {
+        let (names, values) = maps(&scan.filter);
+        let answer = self
+            .database
+            .scan(ScanRequest {
+                table_name: self.names.ops.clone(),
+                filter_expression: Some(scan.filter.text.to_owned()),
+                projection_expression: Some(scan.projection.to_owned()),
+                expression_attribute_names: names,
+                expression_attribute_values: values,
+                limit: Some(scan.limit as usize),
+                exclusive_start_key: scan.start.map(attributes),
                 return_consumed_capacity: total(),
                 ..Default::default()
             })

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::embedded::Embedded;
-use super::{BatchPage, Failure, Item, Metered, Query, QueryPage, Value, Write};
+use super::{BatchPage, Failure, Item, Metered, Query, QueryPage, Scan, Value, Write};
 use crate::key::Key;
 
 /// The kinds of requests.
@@ -111,6 +111,11 @@ impl Faulty {
     pub(crate) async fn query(&self, query: Query) -> Metered<QueryPage> {
         let call = StoreCall { request: Request::Query, items: Vec::new() };
         self.carry_out(&call, |inner| inner.query(query)).await
+    }
+
+    pub(crate) async fn scan(&self, scan: Scan) -> Metered<QueryPage> {
+        let call = StoreCall { request: Request::Query, items: Vec::new() };
+        self.carry_out(&call, |inner| inner.scan(scan)).await
     }
 
     pub(crate) async fn write(&self, write: Write) -> Metered<()> {

@@ -164,6 +164,18 @@ pub(crate) struct Query {
     pub(crate) start: Option<Item>,
 }
 
+/// One page of a walk through all of `ops`, which reads every item and gives those that the filter lets through.
+#[derive(Debug, Clone)]
+pub(crate) struct Scan {
+    /// A constant.
+    pub(crate) filter: Expression,
+    /// The attributes to give, a constant over the names of the filter.
+    pub(crate) projection: &'static str,
+    /// How many items are read, those that the filter drops included.
+    pub(crate) limit: u32,
+    pub(crate) start: Option<Item>,
+}
+
 /// What a page gave.
 #[derive(Debug, Default)]
 pub(crate) struct QueryPage {
@@ -258,6 +270,10 @@ impl Backend {
 
     pub(crate) async fn query(&self, query: Query) -> Metered<QueryPage> {
         on_backend!(self, b => b.query(query))
+    }
+
+    pub(crate) async fn scan(&self, scan: Scan) -> Metered<QueryPage> {
+        on_backend!(self, b => b.scan(scan))
     }
 
     pub(crate) async fn write(&self, write: Write) -> Metered<()> {

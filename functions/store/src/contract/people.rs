@@ -11,6 +11,7 @@ on_every_backend!(
     contacts_have_a_limit,
     an_erasure_leaves_the_trail_and_nothing_else,
     an_erased_customer_is_not_taken_in_again,
+    every_customer_of_a_tenant_is_listed_once_and_no_erased_one,
 );
 
 fn call(on: i64, hour: u32, direct: bool) -> Contact {
@@ -86,4 +87,28 @@ async fn an_erased_customer_is_not_taken_in_again(store: &Store) {
     assert_eq!(counts, ImportCounts { erased_rejected: 1, ..ImportCounts::default() });
     assert_eq!(store.customer_facts(&scope.tenant, &customer_id("c")).await, Ok(None));
     assert_eq!(record(store, call(6, 10, false)).await, ContactRecorded::UnknownCustomer);
+}
+
+async fn every_customer_of_a_tenant_is_listed_once_and_no_erased_one(store: &Store) {
+    let ids: Vec<String> = (0..9).map(|n| format!("c#{n}")).collect();
+    let rows: Vec<_> = ids.iter().flat_map(|id| [row(id, "a", 5), row(id, "b", 6)]).collect();
+    store.import_accounts(&scope(), 1, day(0), &rows).await.unwrap();
+    let other = Scope::new(domain::ids::TenantId::new("demo#CUST").unwrap(), 1);
+    store.import_accounts(&other, 1, day(0), &[row("stranger", "a", 5)]).await.unwrap();
+    store.erase_customer(&scope(), &customer_id("c#4"), at(9, 1)).await.unwrap();
+    let (mut found, mut cursor, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = store.customers_page(&scope().tenant, cursor, 4).await.unwrap();
+        found.extend(page.items.iter().map(|id| id.as_str().to_owned()));
+        pages += 1;
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+        assert!(pages < 50, "the pages never end");
+    }
+    found.sort();
+    let expected: Vec<String> = ids.into_iter().filter(|id| id != "c#4").collect();
+    assert_eq!(found, expected);
+    assert!(pages > 5, "a page reads no more than it is asked for");
 }

@@ -1,0 +1,98 @@
+//! Choices on the command line: what is withdrawn is not used by the next run, and what is granted is used again.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::command_line::{mapping, path, portfolio, row, written};
+use crate::fixture::{run_json, run_to, text};
+
+/// Imports the customer `C-1`, who takes text messages only and owes since Friday 20 November.
+fn folder_with_a_debtor(folder: &TempDir, name: &str) -> String {
+    let out = path(&folder.path().join(name));
+    let rows = [row("Q-1", &[("Autoriza correo", "no")])];
+    let file = written(folder, &format!("{name}.csv"), portfolio(&rows));
+    let import = ["import", "--file", &file, "--mapping", &mapping(), "--out", &out];
+    run_to(0, &[&import[..], &["--as-of", "2026-11-22"]].concat());
+    out
+}
+
+/// Runs a day of November and says what the customer has got until then, as `channel stage`.
+fn sent_until(of_november: u32, out: &str) -> Vec<String> {
+    let at = format!("2026-11-{of_november}T08:00:00-05:00");
+    run_json(0, &["run", "--size", "1", "--at", &at, "--out", out]);
+    let messages = fs::read_to_string(Path::new(out).join("messages.jsonl")).expect("a run leaves messages");
+    let lines = messages.lines().map(|line| serde_json::from_str::<Value>(line).expect("a message is JSON"));
+    let told = |m: Value| format!("{} {}", m["channel"], m["stage"]).replace('"', "");
+    lines.filter(|m| m["customer"] == "C-1").map(told).collect()
+}
+
+/// Records a choice of `C-1` at a moment of November and says what is printed.
+fn choose(out: &str, at: &str, word: &[&str]) -> String {
+    let at = format!("2026-11-{at}:00:00-05:00");
+    let choice = [&["choice", "--out", out, "--at", &at, "--now", &at], word].concat();
+    text(&run_to(0, &choice).stdout)
+}
+
+const SMS: [&str; 4] = ["--customer", "C-1", "--channel", "sms"];
+
+#[test]
+fn a_withdrawn_channel_is_not_used_until_it_is_granted_again() {
+    let folder = TempDir::new().unwrap();
+    assert_eq!(sent_until(23, &folder_with_a_debtor(&folder, "untouched")), ["sms d3"]);
+
+    let out = folder_with_a_debtor(&folder, "withdrawn");
+    let said = choose(&out, "23T07", &[&SMS[..], &["--withdraw"]].concat());
+    assert!(
+        said.starts_with("recorded: customer C-1 withdrew sms for every purpose at 2026-11-23 07:00"),
+        "{said}"
+    );
+    assert!(said.contains("sms: no longer authorised for pre_due, overdue"), "{said}");
+    let again = choose(&out, "23T07", &[&SMS[..], &["--withdraw"]].concat());
+    assert!(again.starts_with("known before:") && again.contains("nothing else changed"), "{again}");
+    assert!(sent_until(23, &out).is_empty());
+    assert!(sent_until(24, &out).is_empty());
+
+    let evidence = ["--grant", "--purpose", "overdue", "--purpose", "pre_due", "--evidence", "call 7781"];
+    let said = choose(&out, "24T09", &[&SMS[..], &evidence].concat());
+    assert!(said.contains("sms: authorised from now on for pre_due, overdue\n"), "{said}");
+    assert_eq!(sent_until(25, &out), ["sms d3"]);
+}
+
+#[test]
+fn a_link_withdraws_its_channel_and_a_forged_one_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let out = folder_with_a_debtor(&folder, "linked");
+    let choice = |code, word: &[&str]| run_to(code, &[&["choice", "--out", &out], word].concat());
+    let token = text(&choice(0, &[&SMS[..], &["--link"]].concat()).stdout).trim().to_owned();
+    let other = text(&choice(0, &["--customer", "C-1", "--channel", "email", "--link"]).stdout);
+    let (payload, _) = other.trim().split_once('.').unwrap();
+    let (_, tag) = token.split_once('.').unwrap();
+    let refused = text(&choice(2, &["--token", &format!("{payload}.{tag}")]).stderr);
+    assert!(refused.contains("was not made here") && refused.contains("nothing was recorded"), "{refused}");
+    assert!(text(&choice(2, &["--token", "no token"]).stderr).contains("no opt-out token"));
+    assert_eq!(sent_until(23, &out), ["sms d3"], "a refused token withdraws nothing");
+
+    let said = choose(&out, "24T09", &["--token", &token]);
+    assert!(said.contains("withdrew sms for every purpose by a link"), "{said}");
+    assert!(said.contains("sms: no longer authorised for pre_due"), "{said}");
+    assert_eq!(sent_until(30, &out), ["sms d3"], "the next stage is not sent");
+
+    let nobody = ["--customer", "nobody", "--channel", "sms"];
+    for word in ["--withdraw", "--link"] {
+        let unknown = text(&choice(2, &[&nobody[..], &[word]].concat()).stderr);
+        assert!(unknown.contains("nobody is not known here"), "{unknown}");
+    }
+    for wrong in [
+        &SMS[..],
+        &[&SMS[..], &["--withdraw", "--grant"]].concat(),
+        &[&SMS[..], &["--withdraw", "--purpose", "fun"]].concat(),
+        &["--customer", "C-1", "--withdraw"],
+        &["--customer", "C-1", "--channel", "all", "--link"],
+        &["--token", &token, "--purpose", "overdue"],
+    ] {
+        choice(64, wrong);
+    }
+}
