@@ -90,6 +90,7 @@ impl Told {
 pub(crate) async fn contact(arguments: ContactArguments) -> anyhow::Result<ExitCode> {
     let now = arguments.now.map_or_else(clock::now, |now| now.with_timezone(&Utc));
     let (store, scope, _) = folder::open(&arguments.out).await?;
+    let _lock = folder::lock(&arguments.out)?;
     let told = told(&arguments)?;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut refused = 0;

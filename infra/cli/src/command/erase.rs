@@ -37,6 +37,7 @@ pub(crate) async fn erase(arguments: EraseArguments) -> anyhow::Result<ExitCode>
         );
     }
     let (store, scope, _) = folder::open(&arguments.out).await?;
+    let _lock = folder::lock(&arguments.out)?;
     match store.erase_customer(&scope, &customer, clock::now()).await? {
         Erased::Made { items } => {
             println!("erased {customer}: {items} items; the audit trail and its chain stay");

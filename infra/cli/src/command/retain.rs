@@ -49,7 +49,11 @@ pub(crate) async fn retain(arguments: RetainArguments) -> anyhow::Result<ExitCod
     };
     let profiles = TenantJurisdictions::new(&tenant).context("the tenant's contact rules")?;
     let now = clock::now();
-    let today = arguments.today.unwrap_or_else(|| now.with_timezone(&tenant.time_zone).date_naive());
+    let actual = now.with_timezone(&tenant.time_zone).date_naive();
+    let today = arguments.today.unwrap_or(actual);
+    if today > actual && !arguments.dry_run {
+        bail!("{today} lies in the future; expected a day up to {actual}, or --dry-run");
+    }
     let (mut erased, mut stays) = (0_usize, BTreeMap::<Stay, usize>::new());
     let mut cursor = None;
     for _ in 0..PAGES_MAX {
