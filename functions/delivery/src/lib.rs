@@ -162,7 +162,7 @@ pub async fn deliver(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<
         let touch = job.touch.to_string();
         return Err(DeliveryError::WrongQueue { found: job.channel, expected: deps.channel, touch });
     }
-    let rules = deps.rules.load(&deps.store, &job.tenant).await?;
+    let rules = deps.rules.load(&deps.store, &job.tenant, now).await?;
     let handled = decide_and_send(deps, job, &rules, now).await?;
     if let Some(wave) = job.wave {
         end_wait(deps, job, wave, &handled, now).await;

@@ -122,7 +122,7 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
 /// # Errors
 /// [`PlanError`] when the rules, the store or a queue fail; what was already queued is harmless when it is planned again.
 pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Result<Planned, PlanError> {
-    let rules = deps.rules.load(&deps.store, &job.tenant).await?;
+    let rules = deps.rules.load(&deps.store, &job.tenant, now).await?;
     let open = open_by_customer(deps, job, &rules.policy).await?;
     let mut reached = reached_by_customer(deps, job).await?;
     let mut planned = Planned { customers: open.len(), ..Planned::default() };

@@ -23,7 +23,7 @@ pub(crate) async fn sweep(
     hours_back: u16,
     now: DateTime<Utc>,
 ) -> Result<Started, ScanError> {
-    let rules = deps.rules.load(&deps.store, tenant).await?;
+    let rules = deps.rules.load(&deps.store, tenant, now).await?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     let oldest = now - Duration::hours(i64::from(hours_back.min(SWEEP_HOURS_BACK_MAX)));
     let youngest = now - Duration::minutes(CLAIM_LEASE_MINUTES);
