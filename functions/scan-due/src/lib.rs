@@ -131,6 +131,12 @@ async fn dispatch_shard(
     for _ in 0..WAVE_PAGES_MAX {
         let page = deps.store.due_waves(tenant, shard, day, now, cursor, WAVE_PAGE).await?;
         touches += page.items.len();
+        for unreadable in page.unreadable {
+            // It stays where it is, for whoever looks into it; the daily scan plans the stage again, and its claim
+            // knows whether it was sent.
+            let customer = unreadable.customer.as_ref().map_or("unknown", |id| id.as_str());
+            tracing::error!(%tenant, shard, customer, problem = %unreadable.problem, "a waiting touch cannot be read");
+        }
         let (email, sms): (Vec<TouchJob>, Vec<TouchJob>) = page
             .items
             .into_iter()
