@@ -412,3 +412,37 @@ fn simulated_worlds_are_told_as_one_object_and_a_world_as_its_trace() {
     let usage = run(&["simulate", "--verbose"]);
     assert_eq!(usage.status.code(), Some(64), "a trace of many worlds is no use");
 }
+
+#[test]
+fn what_was_kept_long_enough_is_erased_and_the_rest_stays() {
+    let folder = TempDir::new().unwrap();
+    let paid = |id: &'static str, due: &'static str, paid: &'static str| {
+        row(&format!("Q-{id}"), &[("Cliente", id), ("Vence", due), ("Pagado el", paid)])
+    };
+    let rows = [
+        paid("C-1", "10/01/2019", "12/01/2019"),
+        paid("C-2", "01/12/2023", "05/12/2023"),
+        row("Q-C-3", &[("Cliente", "C-3"), ("Vence", "10/01/2019")]),
+    ];
+    let file = written(&folder, "old.csv", portfolio(&rows));
+    let out = path(&folder.path().join("out"));
+    let import = ["import", "--file", &file, "--mapping", &mapping(), "--out", &out];
+    run_to(0, &[&import[..], &["--as-of", "2024-01-01"]].concat());
+    let retain = |more: &[&str]| {
+        let asked = ["retain", "--out", &out, "--today", "2024-06-01"];
+        text(&run_to(0, &[&asked[..], more].concat()).stdout)
+    };
+    let dry = retain(&["--dry-run"]);
+    assert!(dry.starts_with("would erase C-1\n1 customers would be erased, 2 stay\n"), "{dry}");
+    let evidence = path(&folder.path().join("evidence.json"));
+    let asked = |id: &'static str| vec!["evidence", "--folder", &out, "--customer", id, "--out", &evidence];
+    run_to(0, &asked("C-1"));
+    let done = retain(&[]);
+    assert!(done.starts_with("erased C-1: ") && done.contains("1 customers erased, 2 stay\n"), "{done}");
+    assert!(done.contains("1 owe something") && done.contains("1 were active"), "{done}");
+    run_to(2, &asked("C-1"));
+    for id in ["C-2", "C-3"] {
+        run_to(0, &asked(id));
+    }
+    assert!(retain(&[]).starts_with("0 customers erased, 2 stay\n"));
+}

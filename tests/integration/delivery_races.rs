@@ -18,7 +18,7 @@ use runtime::job::DueEvent;
 use runtime::rules::{RulesCache, RulesError};
 use store::{ClaimConflict, ClaimError, verify_chain};
 
-use crate::fixture::{Borrower, Function, Stack, at, customer_id, day, email_of};
+use crate::fixture::{Borrower, Function, Stack, TENANT, at, customer_id, day, email_of};
 
 /// How many customers a race is run for: each of them is another chance to interleave badly.
 const RACES: usize = 300;
@@ -128,7 +128,7 @@ async fn a_withdrawal_between_decision_and_claim_stops_the_claim() {
 async fn a_fact_between_decision_and_claim_stops_the_claim() {
     let stack = ana_is_late().await;
     let facts = stack.facts("ana").await;
-    let rules = RulesCache::default().load(&stack.store, &stack.tenant()).await.unwrap();
+    let rules = RulesCache::default().load(&stack.store, &stack.tenant(), at(23, 8, 0)).await.unwrap();
     let suppressed = std::collections::BTreeSet::new();
     let (customer, obligations, fence) = (&facts.customer, &facts.obligations, &facts.fence);
     let decided_on = Facts { customer, obligations, fence, suppressed: &suppressed };
@@ -258,13 +258,26 @@ async fn a_customer_of_peru_is_judged_by_the_rules_of_peru() {
     // Saturday: Colombia lets a lender dun until three in the afternoon, Peru not at all.
     stack.scan(at(21, 8, 0)).await;
     assert_eq!((stack.sent_to("bogota"), stack.sent_to("lima")), (vec!["email d3:a".to_owned()], vec![]));
-    // Sunday: a friendly word before the due date is allowed in Peru only.
+    // Sunday: not even a friendly word before the due date, as long as the lender has not answered whether the law of
+    // Peru lets it.
     stack.scan(at(22, 8, 0)).await;
-    assert_eq!((stack.sent_to("medellin"), stack.sent_to("cusco")), (vec![], vec!["email d-3:d".to_owned()]));
+    assert!(stack.sent_to("medellin").is_empty() && stack.sent_to("cusco").is_empty());
     stack.wave(at(23, 7, 0)).await;
     assert_eq!(stack.sent_to("lima"), ["email d3:b"]);
     assert_eq!(stack.sent_to("medellin"), ["email d-3:c"]);
+    assert_eq!(stack.sent_to("cusco"), ["email d-3:d"]);
     assert_eq!(stack.outbox.messages().len(), 4);
+}
+
+#[tokio::test]
+async fn an_open_question_that_the_lender_answered_on_record_opens_the_sunday() {
+    let record = "[contact_rules.PE.answers.hours_cover_pre_due]\nanswer = \"no\"\nreason = \"r\"\n\
+                  approved_by = \"a\"\napproved_on = \"2026-11-02\"";
+    let tenant = toml::from_str(&format!("{TENANT}\n{record}")).expect("the settings can be read");
+    let stack = Stack::of(tenant).await;
+    stack.import(1, &[Borrower::new("cusco").in_country("PE").owes("d", 25)]).await;
+    stack.scan(at(22, 8, 0)).await;
+    assert_eq!(stack.sent_to("cusco"), ["email d-3:d"]);
 }
 
 #[tokio::test]

@@ -23,8 +23,8 @@ use domain::policy::Policy;
 use domain::tenant::Tenant;
 use domain::touch::TouchState;
 use runtime::batch::event_of;
-use runtime::decision_log::DecisionLog;
-use runtime::job::DueEvent;
+use runtime::decision_log::{DecisionLine, DecisionLog};
+use runtime::job::{DueEvent, JOB_VERSION, ShardJob};
 use runtime::queue::{MemoryQueue, Queue};
 use runtime::rules::RulesCache;
 use store::{CustomerFacts, Scope, SettingsDoc, Store, SuppressionKey};
@@ -91,7 +91,11 @@ impl Stack {
 
     /// The same for a lender with settings of its own.
     pub(crate) async fn of(tenant: Tenant) -> Self {
-        let store = Store::memory().expect("a database in memory opens");
+        Self::on(Store::memory().expect("a database in memory opens"), tenant).await
+    }
+
+    /// The same over a store that a test has at hand.
+    pub(crate) async fn on(store: Store, tenant: Tenant) -> Self {
         store.create_tables().await.expect("tables can be made");
         let policy = Policy::parse(POLICY).expect("the demo's policy is sound");
         let document = serde_json::to_string(&tenant).expect("settings are JSON");
@@ -167,6 +171,22 @@ impl Stack {
         self.start(DueEvent::Scan { tenant: self.tenant() }, now).await.expect("a scan starts");
         let bodies = self.plan_queue.take(usize::MAX);
         assert!(self.work(Function::PlanShard, bodies, now).await.is_empty(), "every shard can be planned");
+    }
+
+    /// Plans one shard by itself.
+    pub(crate) async fn plan_shard(
+        &self,
+        shard: u16,
+        now: DateTime<Utc>,
+    ) -> Result<plan_shard::Planned, plan_shard::PlanError> {
+        let as_of = now.date_naive();
+        let job = ShardJob { v: JOB_VERSION, tenant: self.tenant(), shard, as_of };
+        plan_shard::plan_shard(&self.plan, &job, now).await
+    }
+
+    /// The verdicts since the last call.
+    pub(crate) fn take_decisions(&self) -> Vec<DecisionLine> {
+        self.plan.decisions.take()
     }
 
     /// Scans, plans and sends.

@@ -9,5 +9,7 @@ mod evidence;
 mod fixture;
 mod policy_texts;
 mod replay;
+mod stopped_by_reply;
 mod tidy;
+mod unreadable;
 mod vectors;

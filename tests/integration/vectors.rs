@@ -137,3 +137,120 @@ fn a_question_that_cannot_be_understood_is_never_allowed() {
         assert!(text(&refused.stderr).contains("expected"), "{key}: {}", text(&refused.stderr));
     }
 }
+
+fn answered(asked: &[&str]) -> String {
+    text(&run_to(0, &[&["check-contact", "--channel", "sms"], asked].concat()).stdout)
+}
+
+#[test]
+fn an_open_question_is_named_with_its_answer_and_the_strict_one() {
+    let saturday = ["--jurisdiction", "PE", "--purpose", "pre_due", "--at", "2026-03-07T10:00:00-05:00"];
+    let bare = answered(&saturday);
+    assert!(bare.starts_with("Allowed: pre_due by sms"), "{bare}");
+    assert!(
+        bare.contains("Open question hours_cover_pre_due") && bare.contains("Answered with no:"),
+        "{bare}"
+    );
+    let strict = "It refuses the contact: outside_hours; next allowed: Monday 2026-03-09 07:00:00 -05:00.";
+    assert!(bare.contains("The strict answer, yes:") && bare.contains(strict), "{bare}");
+
+    let folder = tempfile::TempDir::new().expect("a folder can be made");
+    let file = folder.path().join("tenant.toml");
+    let file = file.to_str().expect("paths of the tests are text");
+    std::fs::write(file, TENANT).expect("the settings can be written");
+    let of_a_tenant = answered(&[&["--tenant", file], &saturday[..]].concat());
+    assert!(of_a_tenant.starts_with("Not allowed: pre_due by sms"), "{of_a_tenant}");
+    assert!(of_a_tenant.contains("Answered with the strict answer, yes:"), "{of_a_tenant}");
+    assert!(of_a_tenant.contains("contact_rules.PE.answers.hours_cover_pre_due"), "{of_a_tenant}");
+    let record = "[contact_rules.PE.answers.hours_cover_pre_due]\nanswer = \"no\"\nreason = \"r\"\n\
+                  approved_by = \"a\"\napproved_on = \"2026-11-02\"";
+    std::fs::write(file, format!("{TENANT}\n{record}")).expect("the settings can be written");
+    assert!(answered(&[&["--tenant", file], &saturday[..]].concat()).starts_with("Allowed: pre_due by sms"));
+    std::fs::write(file, format!("{TENANT}\n{record}").replace("2026-11-02", "2999-11-02")).expect("again");
+    let asked = [&["check-contact", "--channel", "sms", "--tenant", file], &saturday[..]].concat();
+    let told = text(&run_to(1, &asked).stderr);
+    assert!(told.contains("hours_cover_pre_due.approved_on: 2999-11-02 lies after today"), "{told}");
+}
+
+#[test]
+fn an_earlier_contact_that_does_not_say_so_counts_as_answered() {
+    let asked = |id: &'static str, prior: &'static str| {
+        let at = "2026-07-14T10:00:00-05:00";
+        answered(&["--jurisdiction", id, "--purpose", "overdue", "--at", at, "--prior", prior])
+    };
+    let unsaid = r#"[{"at":"2026-07-14T08:00:00-05:00","channel":"sms"}]"#;
+    let unanswered = r#"[{"at":"2026-07-14T08:00:00-05:00","channel":"sms","direct":false}]"#;
+    assert!(asked("CO-DIRECT", unsaid).contains("Reason: daily_cap"));
+    assert!(asked("CO-DIRECT", unanswered).starts_with("Allowed"));
+    assert!(asked("CO", unanswered).contains("Reason: daily_cap"));
+}
+
+#[test]
+fn the_gates_and_the_consent_of_a_contact_are_named() {
+    let asked = |id: &str, purpose: &str| {
+        answered(&["--jurisdiction", id, "--purpose", purpose, "--at", "2026-07-14T10:00:00-05:00"])
+    };
+    let marketing = asked("CO", "marketing");
+    assert!(marketing.contains("Needed: opt_in, the customer agreed to marketing by sms."), "{marketing}");
+    assert!(marketing.contains("not_in_registry") && marketing.contains("registry RNE"), "{marketing}");
+    assert!(asked("PE", "marketing").contains("Needed: opt_in_by_own_initiative"));
+    let receipt = asked("CO", "transactional");
+    assert!(receipt.contains("Exempt: neither hours nor limits apply."), "{receipt}");
+    assert!(
+        receipt.contains("Needed: consent, the customer authorised sms for transactional (opt_in"),
+        "{receipt}"
+    );
+    assert!(!receipt.contains("Needed: opt_in,"), "{receipt}");
+}
+
+#[test]
+fn a_file_of_questions_is_read_by_its_header_and_a_bad_row_costs_no_other() {
+    const HEADER: &str = "id,jurisdiction,timezone,purpose,channel,at,prior";
+    let folder = tempfile::TempDir::new().expect("a folder can be made");
+    let file = folder.path().join("cases.csv");
+    let asked = |code: i32, cases: &str| {
+        std::fs::write(&file, cases).expect("the cases can be written");
+        let ran = run_to(code, &["check-contact", "--vectors", file.to_str().expect("a path")]);
+        (text(&ran.stdout), text(&ran.stderr))
+    };
+    let sound = |id: &str| format!("{id},CO,,overdue,sms,2026-07-14T10:00:00-05:00,[]");
+    let ragged = "2,CO,,overdue,sms,2026-07-14T10:00:00-05:00";
+    let (answers, told) = asked(1, &format!("{HEADER}\n{}\n{ragged}\n{}\n", sound("1"), sound("3")));
+    let allowed = |id: &str| format!("{id},true,ok,2026-07-14T10:00:00-05:00\n");
+    assert_eq!(
+        answers,
+        format!("id,allowed,reason,next_allowed\n{}2,false,error,\n{}", allowed("1"), allowed("3"))
+    );
+    assert!(told.contains("line 3, id \"2\": the row has 6 fields; expected 7"), "{told}");
+    let (answers, told) = asked(1, &format!("{}\n{}\n", HEADER.replace("timezone", "time_zone"), sound("1")));
+    assert!(answers.is_empty() && told.contains("no timezone (is it \"time_zone\"?)"), "{told}");
+    let (answers, told) = asked(0, &format!("{HEADER},note,chanel\n{},n,c\n", sound("1")));
+    assert!(
+        answers.ends_with(&allowed("1")) && told.contains("\"chanel\" is ignored; \"channel\" is read"),
+        "{told}"
+    );
+    assert!(!told.contains("note"), "{told}");
+    for empty in ["", "\n", &format!("{HEADER}\n")] {
+        let (answers, told) = asked(1, empty);
+        assert!(!answers.contains("true") && told.contains("expected"), "{told}");
+    }
+}
+
+#[test]
+fn an_empty_time_zone_or_jurisdiction_is_an_error() {
+    let asked =
+        ["check-contact", "--purpose", "overdue", "--channel", "sms", "--at", "2026-07-14T10:00:00-05:00"];
+    for more in
+        [["--jurisdiction", "CO", "--time-zone", ""], ["--jurisdiction", "", "--time-zone", "America/Bogota"]]
+    {
+        let refused = run_to(1, &[&asked[..], &more].concat());
+        assert!(refused.stdout.is_empty() && text(&refused.stderr).contains("is empty"), "{more:?}");
+    }
+}
+
+#[test]
+fn one_part_is_counted_as_one() {
+    assert_eq!(text(&run_to(0, &["sms", "--text", "a"]).stdout), "GSM-7, 1 unit, 1 part\n");
+    let long = "a".repeat(161);
+    assert_eq!(text(&run_to(0, &["sms", "--text", &long]).stdout), "GSM-7, 161 units, 2 parts\n");
+}

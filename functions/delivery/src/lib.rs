@@ -162,7 +162,7 @@ pub async fn deliver(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<
         let touch = job.touch.to_string();
         return Err(DeliveryError::WrongQueue { found: job.channel, expected: deps.channel, touch });
     }
-    let rules = deps.rules.load(&deps.store, &job.tenant).await?;
+    let rules = deps.rules.load(&deps.store, &job.tenant, now).await?;
     let handled = decide_and_send(deps, job, &rules, now).await?;
     if let Some(wave) = job.wave {
         end_wait(deps, job, wave, &handled, now).await;
@@ -244,6 +244,11 @@ async fn decide_and_send(
             }
             Err(ClaimError::Store(error)) => return Err(error.into()),
         }
+        match stopped_by_reply(deps, rules, &facts, touch, now).await? {
+            AfterClaim::Goes => {}
+            AfterClaim::Prevented => continue,
+            AfterClaim::Waits => return Ok(Handled::by(touch, Delivered::Released)),
+        }
         record(deps, &rules_for, &facts, &decided, DecisionSource::Claim);
         let delivered = send(deps, rules, &rules_for, &facts, touch, now).await?;
         if let Some(later) = &decided.later
@@ -254,6 +259,51 @@ async fn decide_and_send(
         return Ok(Handled::by(touch, delivered));
     }
     Err(DeliveryError::Restless { customer: job.customer.to_string() })
+}
+
+/// What a last look after the claim says.
+enum AfterClaim {
+    /// The message goes out.
+    Goes,
+    /// The claim was taken back for good, and the customer is to be decided anew.
+    Prevented,
+    /// The claim was taken back, because nobody could say, and is tried again.
+    Waits,
+}
+
+/// Looks once more whether the address may be used. A reply such as STOP names an address and no customer, so it moves
+/// no fence, and one that came since the facts were read does not make the claim fail.
+async fn stopped_by_reply(
+    deps: &Deps,
+    rules: &TenantRules,
+    facts: &CustomerFacts,
+    touch: &Touch,
+    now: DateTime<Utc>,
+) -> Result<AfterClaim, DeliveryError> {
+    #[cfg(feature = "deliberate-faults")]
+    if deps.store.is_broken_by(store::DeliberateFault::NoFactsRecheck) {
+        return Ok(AfterClaim::Goes);
+    }
+    let Reach::At(point) = facts.customer.reachable(touch.channel, touch.purpose) else {
+        return Ok(AfterClaim::Goes);
+    };
+    let (scope, place) = (rules.scope(), TouchKey::of(touch));
+    let asked = [(touch.channel, &point.address)];
+    match deps.store.suppressed(&scope.tenant, &deps.suppression, &asked).await {
+        Ok(found) if found.is_empty() => Ok(AfterClaim::Goes),
+        Ok(_) => {
+            let reason = ReasonCode::Suppressed.as_str();
+            write_down(touch, async || deps.store.prevent_claim(&scope, &place, reason, now).await).await?;
+            tracing::info!(touch = %touch.id, reason, "the claim was taken back before the call");
+            Ok(AfterClaim::Prevented)
+        }
+        Err(error) => {
+            let retry_at = now + retry_after(1);
+            tracing::warn!(touch = %touch.id, %error, %retry_at, "suppressions cannot be read; released");
+            write_down(touch, async || deps.store.release(&scope, &place, retry_at).await).await?;
+            Ok(AfterClaim::Waits)
+        }
+    }
 }
 
 /// Calls the provider once and settles what came of it.

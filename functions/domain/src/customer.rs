@@ -43,6 +43,7 @@ pub enum Role {
     #[default]
     Debtor,
     /// Owes it beside the debtor: a customer of its own.
+    #[serde(alias = "co_debtor", alias = "co-debtor")]
     Codebtor,
     /// Answers for it: a customer of its own.
     Guarantor,

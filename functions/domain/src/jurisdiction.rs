@@ -14,6 +14,8 @@ mod error;
 mod file;
 mod grounds;
 mod of_tenant;
+#[cfg(test)]
+mod of_tenant_tests;
 mod own;
 mod question;
 #[cfg(test)]
@@ -34,7 +36,7 @@ use crate::locale::Country;
 
 pub use adjust::{ADJUSTMENTS_MAX, Adjustment, RECORD_CHARS_MAX};
 pub(crate) use adjust_error::article;
-pub use adjust_error::{AdjustError, AdjustProblem};
+pub use adjust_error::{AdjustError, AdjustErrors, AdjustProblem};
 pub use duties::{Consents, Content, CreditBureau, DncRegistry, Duties, OffHours, Records, ThirdParties};
 pub use error::{BuiltInError, Place, Problem, ProfileError};
 pub use grounds::{Basis, Confidence, Grounds};

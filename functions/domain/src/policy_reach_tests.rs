@@ -10,7 +10,7 @@ fn from() -> NaiveDate {
 
 fn adjusted(id: &str, rules: &str) -> Jurisdiction {
     let rules: ContactRules = toml::from_str(rules).unwrap();
-    Jurisdiction::built_in(id).unwrap().adjusted(&rules).unwrap()
+    Jurisdiction::built_in(id).unwrap().adjusted(&rules, from()).unwrap()
 }
 
 fn told(policy: &Policy, jurisdiction: &Jurisdiction, from: NaiveDate) -> Vec<String> {

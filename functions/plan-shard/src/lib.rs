@@ -5,6 +5,7 @@
 //! index cannot rule out that a stage is due, so a quiet day costs little more than the index itself. Where a stage is
 //! due and nothing goes out now, the decision is on record before the job is done.
 
+mod failed;
 mod spread;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use serde::Serialize;
 use store::{OpenEntry, Recording, Store, StoreError, SuppressionKey};
 
+use failed::Failed;
 use spread::{Loads, Spread};
 
 pub use spread::{OVERFULL_MAX, Overfull};
@@ -71,6 +73,19 @@ pub struct Planned {
     pub waiting: usize,
     /// Open hours that are too short for what is to be sent in them, at the tenant's rates.
     pub overfull: Vec<Overfull>,
+    /// Customers who could not be decided about, and to whom nothing goes out. The others were not held up by them.
+    pub failed: Vec<FailedCustomer>,
+}
+
+/// A customer who could not be decided about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailedCustomer {
+    /// Who; absent where not even the key of what is stored says so.
+    pub customer: Option<CustomerId>,
+    /// Whether planning the shard again may succeed without anybody doing something.
+    pub retryable: bool,
+    /// What is wrong, with ids only.
+    pub problem: String,
 }
 
 /// Why a shard could not be planned. The job can be run again.
@@ -85,6 +100,20 @@ pub enum PlanError {
     /// A queue.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// Some customers could not be decided about, and may be when the job runs again; all others were.
+    #[error(
+        "{failed} customers of shard {shard} of tenant {tenant} could not be decided about, the first {first}"
+    )]
+    Unfinished {
+        /// How many, those that cannot be decided about either way included.
+        failed: usize,
+        /// The shard.
+        shard: u16,
+        /// The tenant.
+        tenant: String,
+        /// The first of them that may succeed, and why it did not.
+        first: String,
+    },
     /// Facts kept arriving.
     #[error(
         "customer {customer} changed {DECISIONS_MAX} times between decision and record; expected it to settle"
@@ -110,7 +139,7 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
         tracing::info!(
             tenant = %job.tenant, shard = job.shard, as_of = %job.as_of, customers = planned.customers,
             obligations = planned.obligations, touches = planned.touches, waiting = planned.waiting,
-            "shard planned"
+            failed = planned.failed.len(), "shard planned"
         );
         Ok::<(), PlanError>(())
     })
@@ -119,12 +148,16 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
 
 /// Plans one shard.
 ///
+/// What cannot be read about one customer holds up no other: it is in [`Planned::failed`], and in the log.
+///
 /// # Errors
 /// [`PlanError`] when the rules, the store or a queue fail; what was already queued is harmless when it is planned again.
+/// [`PlanError::Unfinished`] names a customer for whom that may help, after all others were planned.
 pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Result<Planned, PlanError> {
-    let rules = deps.rules.load(&deps.store, &job.tenant).await?;
-    let open = open_by_customer(deps, job, &rules.policy).await?;
-    let mut reached = reached_by_customer(deps, job).await?;
+    let rules = deps.rules.load(&deps.store, &job.tenant, now).await?;
+    let mut failed = Failed::default();
+    let open = open_by_customer(deps, job, &rules.policy, &mut failed).await?;
+    let mut reached = reached_by_customer(deps, job, &mut failed).await?;
     let mut planned = Planned { customers: open.len(), ..Planned::default() };
     let mut outgoing = Outgoing::default();
     let spread = Spread::new(&rules.tenant, open.len());
@@ -132,14 +165,21 @@ pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Resu
     for (customer, entries) in open {
         planned.obligations += entries.len();
         let reached = reached.remove(&customer).unwrap_or_default();
-        match triage(&rules.policy, &entries, &reached, job.as_of) {
-            Triage::Quiet(verdicts) => {
-                let zone = rules.tenant.time_zone;
-                let line = |v| DecisionLine::new(job.as_of, &customer, zone, v);
-                deps.decisions.record(|| verdicts.into_iter().map(line).collect());
+        let line = |v| DecisionLine::new(job.as_of, &customer, rules.tenant.time_zone, v);
+        if !failed.names(&customer) {
+            match triage(&rules.policy, &entries, &reached, job.as_of) {
+                Triage::Quiet(verdicts) => {
+                    deps.decisions.record(|| verdicts.into_iter().map(line).collect());
+                    continue;
+                }
+                Triage::Due => match plan_customer(deps, &shard, &customer, now, &mut outgoing).await {
+                    Ok(()) => continue,
+                    Err(problem) => failed.take(&customer, problem)?,
+                },
             }
-            Triage::Due => plan_customer(deps, &shard, &customer, now, &mut outgoing).await?,
         }
+        deps.decisions
+            .record(|| entries.iter().map(|entry| line(failed.verdict(&customer, entry))).collect());
     }
     planned.touches = outgoing.email.len() + outgoing.sms.len();
     planned.waiting = outgoing.waiting;
@@ -147,6 +187,7 @@ pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Resu
     warn_of(job, &planned.overfull);
     deps.email.send(&outgoing.email).await?;
     deps.sms.send(&outgoing.sms).await?;
+    planned.failed = failed.report(job)?;
     Ok(planned)
 }
 
@@ -320,6 +361,7 @@ async fn open_by_customer(
     deps: &Deps,
     job: &ShardJob,
     policy: &Policy,
+    failed: &mut Failed,
 ) -> Result<BTreeMap<CustomerId, Vec<OpenEntry>>, PlanError> {
     // Days past due run backwards along due dates: the most overdue has the earliest one.
     let due =
@@ -331,6 +373,7 @@ async fn open_by_customer(
         for entry in page.items {
             by_customer.entry(entry.customer.clone()).or_default().push(entry);
         }
+        failed.add(page.unreadable);
         cursor = page.next;
         if cursor.is_none() {
             return Ok(by_customer);
@@ -343,12 +386,14 @@ async fn open_by_customer(
 async fn reached_by_customer(
     deps: &Deps,
     job: &ShardJob,
+    failed: &mut Failed,
 ) -> Result<BTreeMap<CustomerId, BTreeMap<ObligationId, Reached>>, PlanError> {
     let mut by_customer = BTreeMap::new();
     let mut cursor = None;
     for _ in 0..INDEX_PAGES_MAX {
         let page = deps.store.reached_page(&job.tenant, job.shard, cursor, INDEX_PAGE).await?;
         by_customer.extend(page.items.into_iter().map(|e| (e.customer, e.reached)));
+        failed.add(page.unreadable);
         cursor = page.next;
         if cursor.is_none() {
             return Ok(by_customer);

@@ -161,7 +161,7 @@ async fn word(
     now: DateTime<Utc>,
 ) -> Result<Outcome, RecordError> {
     has_come(event.at, now)?;
-    let rules = deps.rules.load(&deps.store, &event.tenant).await?;
+    let rules = deps.rules.load(&deps.store, &event.tenant, now).await?;
     let facts = deps.store.customer_facts(&event.tenant, &event.customer).await?;
     let zone = match &facts {
         Some(facts) => zone_of(&rules, &facts.customer)?,
@@ -182,7 +182,7 @@ async fn word(
 
 async fn hours(deps: &Deps, event: HoursEvent, now: DateTime<Utc>) -> Result<Outcome, RecordError> {
     has_come(event.at, now)?;
-    let rules = deps.rules.load(&deps.store, &event.tenant).await?;
+    let rules = deps.rules.load(&deps.store, &event.tenant, now).await?;
     let Some(facts) = deps.store.customer_facts(&event.tenant, &event.customer).await? else {
         return Err(RecordError::UnknownCustomer(event.customer));
     };

@@ -156,7 +156,7 @@ async fn plan_anew(
     customer: &CustomerId,
     now: DateTime<Utc>,
 ) -> Result<(), EventError> {
-    let rules = deps.rules.load(&deps.store, tenant).await?;
+    let rules = deps.rules.load(&deps.store, tenant, now).await?;
     let Some(facts) = deps.store.customer_facts(tenant, customer).await? else { return Ok(()) };
     let suppressed = suppressed_channels(&deps.store, &deps.suppression, tenant, &facts.customer).await?;
     let (customer, obligations, fence) = (&facts.customer, &facts.obligations, &facts.fence);

@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use domain::channel::Channel;
 use domain::customer::Customer;
 use domain::ids::{PolicyId, TenantId};
@@ -97,12 +98,17 @@ pub struct RulesCache {
 }
 
 impl RulesCache {
-    /// The rules of a tenant as they stand now.
+    /// The rules of a tenant as they stand `now`, which no approval in its settings may lie after.
     ///
     /// # Errors
     /// [`RulesError`] when the store does not answer, or holds no usable settings or policy.
-    pub async fn load(&self, store: &Store, tenant: &TenantId) -> Result<TenantRules, RulesError> {
-        let settings = self.settings(store, tenant).await?;
+    pub async fn load(
+        &self,
+        store: &Store,
+        tenant: &TenantId,
+        now: DateTime<Utc>,
+    ) -> Result<TenantRules, RulesError> {
+        let settings = self.settings(store, tenant, now).await?;
         let id = &settings.tenant.policy;
         let version = store.active_policy_version(tenant, id).await?;
         let key = (tenant.clone(), id.clone(), version.ok_or_else(|| missing("policy", id.as_str()))?);
@@ -115,14 +121,20 @@ impl RulesCache {
     }
 
     /// The settings as they stand now; what they adjust is built once for each version of them.
-    async fn settings(&self, store: &Store, tenant: &TenantId) -> Result<Settings, RulesError> {
+    async fn settings(
+        &self,
+        store: &Store,
+        tenant: &TenantId,
+        now: DateTime<Utc>,
+    ) -> Result<Settings, RulesError> {
         let document = settings_document(store, tenant).await?;
         let known = self.settings.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned();
         if let Some(known) = known.filter(|known| known.document == document) {
             return Ok(known);
         }
         let parsed = parse_settings(tenant, &document)?;
-        let jurisdictions = TenantJurisdictions::new(&parsed)
+        let today = now.with_timezone(&parsed.time_zone).date_naive();
+        let jurisdictions = TenantJurisdictions::new(&parsed, today)
             .map_err(|error| RulesError::Settings { tenant: tenant.clone(), problem: error.to_string() })?;
         let settings =
             Settings { document, tenant: Arc::new(parsed), jurisdictions: Arc::new(jurisdictions) };

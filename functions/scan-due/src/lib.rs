@@ -82,7 +82,7 @@ pub async fn handle(deps: &Deps, event: DueEvent, now: DateTime<Utc>) -> Result<
 }
 
 async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
-    let rules = deps.rules.load(&deps.store, tenant).await?;
+    let rules = deps.rules.load(&deps.store, tenant, now).await?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     let jobs: Vec<ShardJob> = (0..rules.tenant.shards)
         .map(|shard| ShardJob { v: JOB_VERSION, tenant: tenant.clone(), shard, as_of })
@@ -95,7 +95,7 @@ async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Star
 
 /// Hands the waiting touches whose moment has come to their channels.
 async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
-    let rules = deps.rules.load(&deps.store, tenant).await?;
+    let rules = deps.rules.load(&deps.store, tenant, now).await?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     let touches = dispatch_days(deps, &rules, 0..=WAVE_DAYS_BACK, now).await?;
     tracing::info!(%tenant, %as_of, touches, "wave dispatched");
@@ -131,6 +131,12 @@ async fn dispatch_shard(
     for _ in 0..WAVE_PAGES_MAX {
         let page = deps.store.due_waves(tenant, shard, day, now, cursor, WAVE_PAGE).await?;
         touches += page.items.len();
+        for unreadable in page.unreadable {
+            // It stays where it is, for whoever looks into it; the daily scan plans the stage again, and its claim
+            // knows whether it was sent.
+            let customer = unreadable.customer.as_ref().map_or("unknown", |id| id.as_str());
+            tracing::error!(%tenant, shard, customer, problem = %unreadable.problem, "a waiting touch cannot be read");
+        }
         let (email, sms): (Vec<TouchJob>, Vec<TouchJob>) = page
             .items
             .into_iter()

@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Days, Duration, Utc};
 use domain::ids::TenantId;
-use store::CLAIM_LEASE_MINUTES;
+use store::{CLAIM_LEASE_MINUTES, StoreError};
 
 use crate::{Deps, ScanError, Started};
 
@@ -23,7 +23,7 @@ pub(crate) async fn sweep(
     hours_back: u16,
     now: DateTime<Utc>,
 ) -> Result<Started, ScanError> {
-    let rules = deps.rules.load(&deps.store, tenant).await?;
+    let rules = deps.rules.load(&deps.store, tenant, now).await?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     let oldest = now - Duration::hours(i64::from(hours_back.min(SWEEP_HOURS_BACK_MAX)));
     let youngest = now - Duration::minutes(CLAIM_LEASE_MINUTES);
@@ -34,10 +34,19 @@ pub(crate) async fn sweep(
         let mut cursor = None;
         for _ in 0..SWEEP_PAGES_MAX {
             let page = deps.store.reached_page(tenant, shard, cursor, SWEEP_PAGE).await?;
+            for unreadable in page.unreadable {
+                let customer = unreadable.customer.as_ref().map_or("unknown", |id| id.as_str());
+                tracing::error!(%tenant, shard, customer, problem = %unreadable.problem, "a fence cannot be swept");
+            }
             for fence in page.items {
                 if fence.last_contact_at.is_some_and(|at| (oldest..=youngest).contains(&at)) {
-                    let found = deps.store.settle_abandoned(tenant, &fence.customer, from_on, now).await?;
-                    abandoned += found.settled;
+                    match deps.store.settle_abandoned(tenant, &fence.customer, from_on, now).await {
+                        Ok(found) => abandoned += found.settled,
+                        Err(problem @ StoreError::Corrupt { .. }) => {
+                            tracing::error!(%tenant, shard, customer = %fence.customer, %problem, "a claim cannot be swept");
+                        }
+                        Err(problem) => return Err(problem.into()),
+                    }
                 }
             }
             cursor = page.next;

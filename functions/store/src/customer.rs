@@ -8,7 +8,7 @@ use domain::fence::Fence;
 use domain::ids::{CustomerId, TenantId};
 use domain::obligation::Obligation;
 
-use crate::backend::{Expression, Query, Scan, Table};
+use crate::backend::{Expression, Item, Query, Scan, Table};
 use crate::item::{Reader, StoredCustomer, StoredObligation, decode_choice, decode_fence};
 use crate::key::{
     CHOICE, FACTS_END, FENCE, OBLIGATION, PROFILE, customer_of, customer_partition, customers_of_tenant,
@@ -83,7 +83,7 @@ impl Store {
     /// Eventually consistent; counted as `customers`.
     ///
     /// # Errors
-    /// [`StoreError`] when the scan fails, or a key cannot be read.
+    /// [`StoreError`] when the scan fails.
     pub async fn customers_page(
         &self,
         tenant: &TenantId,
@@ -102,9 +102,9 @@ impl Store {
         };
         let answer = self.backend.scan(scan).await;
         let page = self.meter("customers", false, answer).map_err(|failure| failed("customers", failure))?;
-        let customer =
-            |item| Reader::new("customer key", item).read("pk", "T#<tenant>#CUST#<customer>", customer_of);
-        let items = page.items.iter().map(customer).collect::<Result<_, StoreError>>()?;
-        Ok(Page { items, next: page.next.map(Cursor) })
+        let customer = |item: &Item| {
+            Reader::new("customer key", item).read("pk", "T#<tenant>#CUST#<customer>", customer_of)
+        };
+        Ok(Page::read(page, customer))
     }
 }

@@ -3,6 +3,8 @@
 //! Invariant: no message carries a stored value. An error names the operation, the table's own error code and
 //! what was expected; ids are the only thing about a customer that may stand in it.
 
+use domain::ids::CustomerId;
+
 /// What a caller may do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
@@ -52,15 +54,26 @@ pub enum StoreError {
         reason: String,
     },
     /// A stored item cannot be read.
-    #[error("a stored {item} has an unreadable {attribute}; expected {expected}")]
+    #[error("the stored {item} at {place} has an unreadable {attribute}; expected {expected}")]
     Corrupt {
         /// The kind of item.
         item: &'static str,
+        /// Its key, which holds ids only, among them that of the customer.
+        place: String,
         /// The attribute.
         attribute: &'static str,
         /// What should have been there.
         expected: &'static str,
     },
+}
+
+/// An item of a page that cannot be read. It costs the others nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Whose it is, where its key says so.
+    pub customer: Option<CustomerId>,
+    /// What is wrong with it.
+    pub problem: StoreError,
 }
 
 impl StoreError {

@@ -24,6 +24,8 @@ mod payments;
 mod record;
 mod reference;
 mod settings;
+#[cfg(feature = "faults")]
+mod spoil;
 mod suppression;
 mod sweep;
 pub mod tables;
@@ -45,7 +47,7 @@ pub use customer::CustomerFacts;
 #[cfg(feature = "deliberate-faults")]
 pub use deliberate::DeliberateFault;
 pub use erasure::Erased;
-pub use error::{ErrorClass, StoreError};
+pub use error::{ErrorClass, StoreError, Unreadable};
 pub use import::ImportCounts;
 pub use key::{Scope, shard_of};
 pub use ledger::ImportState;
@@ -78,8 +80,24 @@ pub struct Cursor(Item);
 pub struct Page<T> {
     /// What was found; may be fewer than asked for, also when there is more.
     pub items: Vec<T>,
+    /// What was found and cannot be read.
+    pub unreadable: Vec<Unreadable>,
     /// Where to go on; `None` at the end.
     pub next: Option<Cursor>,
+}
+
+impl<T> Page<T> {
+    /// Reads what a query found, each item by itself.
+    fn read(page: QueryPage, read: impl Fn(&Item) -> Result<T, StoreError>) -> Self {
+        let (mut items, mut unreadable) = (Vec::with_capacity(page.items.len()), Vec::new());
+        for item in &page.items {
+            match read(item) {
+                Ok(one) => items.push(one),
+                Err(problem) => unreadable.push(Unreadable { customer: item::customer_named(item), problem }),
+            }
+        }
+        Self { items, unreadable, next: page.next.map(Cursor) }
+    }
 }
 
 /// The tables of one stage of the product.

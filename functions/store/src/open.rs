@@ -11,7 +11,7 @@ use domain::fence::Reached;
 use domain::ids::{CustomerId, ObligationId, TenantId};
 use domain::obligation::Hold;
 
-use crate::backend::{Expression, Query, Table};
+use crate::backend::{Expression, Item, Query, Table};
 use crate::item::{Reader, holds_of, reached_map};
 use crate::key::{OPEN_FENCE, day_text, end_of, open_of, open_partition, unescape};
 use crate::tables::OPEN_INDEX;
@@ -46,7 +46,7 @@ impl Store {
     /// `limit` is bounded by [`PAGE_ITEMS_MAX`]. Counted as `scan`.
     ///
     /// # Errors
-    /// [`StoreError`] when the query fails, or an entry cannot be read.
+    /// [`StoreError`] when the query fails.
     pub async fn open_page(
         &self,
         tenant: &TenantId,
@@ -56,7 +56,7 @@ impl Store {
         limit: u32,
     ) -> Result<Page<OpenEntry>, StoreError> {
         if due_from > due_to {
-            return Ok(Page { items: Vec::new(), next: None });
+            return Ok(Page { items: Vec::new(), unreadable: Vec::new(), next: None });
         }
         let condition = Expression {
             text: "#op = :op AND #os BETWEEN :from AND :to",
@@ -68,21 +68,20 @@ impl Store {
             ],
         };
         let page = self.query("scan", self.index_query(OPEN_INDEX, condition, cursor, limit)).await?;
-        let entry = |item| {
+        let entry = |item: &Item| {
             let r = Reader::new("open entry", item);
             let (due_on, customer, obligation) = r.read("os", "<due>#<customer>#<obligation>", open_of)?;
             let holds = r.read_or("h", "holds", holds_of)?.unwrap_or_default();
             Ok(OpenEntry { customer, obligation, due_on, holds })
         };
-        let items = page.items.iter().map(entry).collect::<Result<_, StoreError>>()?;
-        Ok(Page { items, next: page.next.map(Cursor) })
+        Ok(Page::read(page, entry))
     }
 
     /// The reached stages of a shard's customers, by customer. `limit` is bounded by [`PAGE_ITEMS_MAX`].
     /// Counted as `scan`.
     ///
     /// # Errors
-    /// [`StoreError`] when the query fails, or an entry cannot be read.
+    /// [`StoreError`] when the query fails.
     pub async fn reached_page(
         &self,
         tenant: &TenantId,
@@ -97,14 +96,13 @@ impl Store {
         };
         let page = self.query("scan", self.index_query(OPEN_INDEX, condition, cursor, limit)).await?;
         let customer_of = |sort: &str| CustomerId::new(unescape(sort.strip_prefix(OPEN_FENCE)?)).ok();
-        let entry = |item| {
+        let entry = |item: &Item| {
             let r = Reader::new("open fence", item);
             let customer = r.read("os", "F#<customer>", customer_of)?;
             let reached = r.read_or("r", "reached stages", reached_map)?.unwrap_or_default();
             Ok(ReachedEntry { customer, reached, last_contact_at: r.instant_or("lc")? })
         };
-        let items = page.items.iter().map(entry).collect::<Result<_, StoreError>>()?;
-        Ok(Page { items, next: page.next.map(Cursor) })
+        Ok(Page::read(page, entry))
     }
 
     pub(crate) fn index_query(

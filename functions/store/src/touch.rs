@@ -9,7 +9,7 @@ use domain::fence::Fence;
 use domain::ids::{CustomerId, TenantId, TouchId};
 use domain::touch::{Touch, TouchState};
 
-use crate::backend::{Expression, Failure, Query, Table, Write};
+use crate::backend::{Expression, Failure, Item, Query, Table, Write};
 use crate::claim::fence_write;
 use crate::item::{StoredTouch, decode_fence, history_text};
 use crate::key::{TOUCH, customer_partition};
@@ -225,6 +225,31 @@ impl Store {
         touch: &TouchKey,
         retry_at: DateTime<Utc>,
     ) -> Result<Change, TouchError> {
+        self.take_claim_back(scope, touch, &TakenBack::Waits { retry_at: retry_at.trunc_subsecs(3) }).await
+    }
+
+    /// Takes a claim back before its message was sent, because of a fact that moves no fence: the touch is prevented, and
+    /// the fence is as if it had not been claimed, under a new version. The audit trail keeps the claim. Counted as
+    /// `release`.
+    ///
+    /// # Errors
+    /// [`TouchError::Conflict`] when the touch is neither claimed nor prevented already.
+    pub async fn prevent_claim(
+        &self,
+        scope: &Scope,
+        touch: &TouchKey,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Result<Change, TouchError> {
+        self.take_claim_back(scope, touch, &TakenBack::Prevented { reason: clipped(reason), at }).await
+    }
+
+    async fn take_claim_back(
+        &self,
+        scope: &Scope,
+        touch: &TouchKey,
+        end: &TakenBack,
+    ) -> Result<Change, TouchError> {
         let place = touch.key(&scope.tenant);
         let fence_place = key::fence(&scope.tenant, &touch.customer);
         for _ in 0..RELEASE_TRIES_MAX {
@@ -235,16 +260,16 @@ impl Store {
             let fence = item(&fence_place).map(decode_fence).transpose()?.unwrap_or_default();
             let expected = TouchState::Claimed;
             let claimed_at = match &stored {
-                Some(StoredTouch { state: TouchState::Planned, .. }) => return Ok(Change::Already),
+                Some(StoredTouch { state, .. }) if *state == end.state() => return Ok(Change::Already),
                 Some(StoredTouch { state: TouchState::Claimed, claimed_at: Some(at), .. }) => *at,
                 other => {
                     return Err(TouchError::Conflict { found: other.as_ref().map(|s| s.state), expected });
                 }
             };
             let Some(stored) = stored else { continue };
-            let next = fence_without(&fence, &stored, claimed_at);
-            let retry_at = retry_at.trunc_subsecs(3);
-            let planned = StoredTouch::planned(Touch { send_at: retry_at, ..stored.touch });
+            let next = fence_without(&fence, &stored, claimed_at, end);
+            let waiting = end.waiting(scope, &stored.touch);
+            let after = end.touch(stored.touch);
             let still_claimed = Expression {
                 text: "#st = :claimed AND #ca = :ca",
                 names: &["st", "ca"],
@@ -253,13 +278,12 @@ impl Store {
                     (":ca", claimed_at.timestamp_millis().into()),
                 ],
             };
-            let waiting = waiting_item(scope, planned.touch.clone());
-            let item = planned.encode(place.clone());
-            let writes = vec![
+            let item = after.encode(place.clone());
+            let mut writes = vec![
                 Write::Put { table: Table::Ops, item, condition: Some(still_claimed) },
-                Write::Put { table: Table::Ops, item: waiting, condition: None },
                 fence_write(scope, &touch.customer, fence.version, &next),
             ];
+            writes.extend(waiting.map(|item| Write::Put { table: Table::Ops, item, condition: None }));
             match self.transact("release", writes).await {
                 Ok(()) => return Ok(Change::Made),
                 Err(failure) if failure.is_contention() => {}
@@ -309,12 +333,55 @@ impl Store {
     }
 }
 
+/// What becomes of a touch whose claim is taken back.
+enum TakenBack {
+    /// It is tried again.
+    Waits { retry_at: DateTime<Utc> },
+    /// A fact forbids it.
+    Prevented { reason: String, at: DateTime<Utc> },
+}
+
+impl TakenBack {
+    const fn state(&self) -> TouchState {
+        match self {
+            Self::Waits { .. } => TouchState::Planned,
+            Self::Prevented { .. } => TouchState::Prevented,
+        }
+    }
+
+    /// The item that waits in a wave for the next try.
+    fn waiting(&self, scope: &Scope, touch: &Touch) -> Option<Item> {
+        match self {
+            Self::Waits { retry_at } => {
+                Some(waiting_item(scope, Touch { send_at: *retry_at, ..touch.clone() }))
+            }
+            Self::Prevented { .. } => None,
+        }
+    }
+
+    fn touch(&self, touch: Touch) -> StoredTouch {
+        match self {
+            Self::Waits { retry_at } => StoredTouch::planned(Touch { send_at: *retry_at, ..touch }),
+            Self::Prevented { reason, at } => StoredTouch {
+                state: TouchState::Prevented,
+                settled_at: Some(*at),
+                reason: Some(reason.clone()),
+                ..StoredTouch::planned(touch)
+            },
+        }
+    }
+}
+
 /// The fence without the contact and the stages of one claim. A stage that another claim has raised since, or
 /// that went away with its obligation, stays as it is.
-fn fence_without(fence: &Fence, claimed: &StoredTouch, claimed_at: DateTime<Utc>) -> Fence {
+fn fence_without(fence: &Fence, claimed: &StoredTouch, claimed_at: DateTime<Utc>, end: &TakenBack) -> Fence {
     let mut next = fence.clone();
     next.version += 1;
-    next.count_try(&claimed.touch.id, claimed.tries);
+    match end {
+        TakenBack::Waits { .. } => next.count_try(&claimed.touch.id, claimed.tries),
+        // Nobody was called.
+        TakenBack::Prevented { .. } => {}
+    }
     let contact = next.contacts.iter().position(|c| c.at == claimed_at && c.channel == claimed.touch.channel);
     if let Some(position) = contact {
         next.contacts.remove(position);

@@ -16,6 +16,8 @@ use crate::{Cursor, PAGE_ITEMS_MAX, Page, Scope, Store, StoreError, failed};
 
 /// How far ahead the next wave is looked for, in days.
 pub const WAVE_DAYS_AHEAD_MAX: u16 = 35;
+/// How many of a partition's earliest touches are read to find the next moment; more that cannot be read hide the rest.
+const NEXT_WAVE_ITEMS: u32 = 4;
 
 /// Where a touch waits. The shard is that of the day it was planned on, whatever the tenant's settings say since.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,7 +133,7 @@ impl Store {
     /// by [`PAGE_ITEMS_MAX`]. Strongly consistent; counted as `wave`.
     ///
     /// # Errors
-    /// [`StoreError`] when the query fails, or an entry cannot be read.
+    /// [`StoreError`] when the query fails.
     pub async fn due_waves(
         &self,
         tenant: &TenantId,
@@ -150,15 +152,14 @@ impl Store {
             ],
         };
         let page = self.query("wave", wave_query(condition, cursor, limit)).await?;
-        let items = page.items.iter().map(|item| entry(item, shard)).collect::<Result<_, StoreError>>()?;
-        Ok(Page { items, next: page.next.map(Cursor) })
+        Ok(Page::read(page, |item| entry(item, shard)))
     }
 
     /// The earliest moment for which a touch waits, on the UTC days from `from_day` over `days_ahead` more (at
     /// most [`WAVE_DAYS_AHEAD_MAX`]). Strongly consistent; counted as `wave`.
     ///
     /// # Errors
-    /// [`StoreError`] when a query fails, or an entry cannot be read.
+    /// [`StoreError`] when a query fails.
     pub async fn next_wave_at(
         &self,
         scope: &Scope,
@@ -174,9 +175,10 @@ impl Store {
                     names: &["pk"],
                     values: vec![(":pk", wave_partition(&scope.tenant, day, shard).into())],
                 };
-                let page = self.query("wave", wave_query(condition, None, 1)).await?;
-                if let Some(item) = page.items.first() {
-                    let at = entry(item, shard)?.place.send_at;
+                // What cannot be read waits for nothing, so the first that can be counts.
+                let page = self.query("wave", wave_query(condition, None, NEXT_WAVE_ITEMS)).await?;
+                if let Some(at) = page.items.iter().find_map(|item| entry(item, shard).ok()) {
+                    let at = at.place.send_at;
                     earliest = Some(earliest.map_or(at, |e| e.min(at)));
                 }
             }

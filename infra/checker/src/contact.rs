@@ -8,8 +8,9 @@ use chrono::{Datelike, NaiveDate};
 
 use crate::Ground;
 use crate::hours::broken_hours;
+use crate::law::Law;
 use crate::message::Sent;
-use crate::profile::{Cap, CapKind, ContactRule, Per};
+use crate::profile::{Cap, CapKind, ContactRule, Per, Profile};
 use crate::report::{Findings, Rule};
 
 /// The days of a week.
@@ -28,23 +29,25 @@ pub(crate) fn check_contacts(ground: &Ground<'_>, sent: &[Sent<'_>], findings: &
 
 fn check_contact(ground: &Ground<'_>, sent: &Sent<'_>, prior: &[&Sent<'_>], findings: &mut Findings) {
     let (purpose, channel) = (sent.purpose, sent.message.channel.as_str());
-    let Some(rule) = ground.profile.rule(purpose, channel) else {
+    let law = ground.law_of(&sent.message.customer);
+    let Some(rule) = law.profile.rule(purpose, channel) else {
         findings.add(sent.violation(Rule::NoRule, format!("no rule allows {channel} for {purpose}")));
         return;
     };
     if rule.exempt {
         return;
     }
-    check_hours(ground, sent, rule, findings);
+    check_hours(law, sent, rule, findings);
     for cap in &rule.caps {
-        if let Some(detail) = passed(ground, cap, sent, prior) {
+        if let Some(detail) = passed(&law.profile, cap, sent, prior) {
             findings.add(sent.violation(Rule::Cap, format!("{}: {detail}", cap.code)));
         }
     }
 }
 
-fn check_hours(ground: &Ground<'_>, sent: &Sent<'_>, rule: &ContactRule, findings: &mut Findings) {
-    let Some(broken) = broken_hours(&ground.profile, &ground.holidays, rule, sent.local) else { return };
+fn check_hours(law: &Law, sent: &Sent<'_>, rule: &ContactRule, findings: &mut Findings) {
+    let contact = (rule, sent.purpose, sent.message.channel.as_str());
+    let Some(broken) = broken_hours(&law.profile, &law.holidays, contact, sent.local) else { return };
     let detail = if broken == Rule::NoCalendar {
         "the holiday table does not know the year".to_owned()
     } else {
@@ -54,12 +57,12 @@ fn check_hours(ground: &Ground<'_>, sent: &Sent<'_>, rule: &ContactRule, finding
 }
 
 /// How a cap is passed, if it is.
-fn passed(ground: &Ground<'_>, cap: &Cap, sent: &Sent<'_>, prior: &[&Sent<'_>]) -> Option<String> {
-    if !ground.profile.counts_messages {
+fn passed(profile: &Profile, cap: &Cap, sent: &Sent<'_>, prior: &[&Sent<'_>]) -> Option<String> {
+    if !profile.counts_messages {
         return None;
     }
     let counted: Vec<&&Sent<'_>> = prior.iter().filter(|p| cap.counts(&p.message.channel)).collect();
-    let in_period = |per: Per| counted.iter().filter(move |p| same_period(ground, per, p.on(), sent.on()));
+    let in_period = |per: Per| counted.iter().filter(move |p| same_period(profile, per, p.on(), sent.on()));
     match cap.kind {
         CapKind::Count { per, max } => {
             let before = in_period(per).count();
@@ -85,10 +88,10 @@ fn passed(ground: &Ground<'_>, cap: &Cap, sent: &Sent<'_>, prior: &[&Sent<'_>]) 
 }
 
 /// Whether an earlier date lies in the same day or week as a date.
-fn same_period(ground: &Ground<'_>, per: Per, earlier: NaiveDate, on: NaiveDate) -> bool {
+fn same_period(profile: &Profile, per: Per, earlier: NaiveDate, on: NaiveDate) -> bool {
     match per {
         Per::Day => earlier == on,
-        Per::Week if ground.profile.iso_week => earlier.iso_week() == on.iso_week(),
+        Per::Week if profile.iso_week => earlier.iso_week() == on.iso_week(),
         Per::Week => (on - earlier).num_days() < WEEK_DAYS,
     }
 }

@@ -5,7 +5,7 @@
 use chrono::{Datelike, NaiveDateTime};
 
 use crate::InputError;
-use crate::profile::{ContactRule, HolidayTable, Profile};
+use crate::profile::{ContactRule, HolidayTable, OpenQuestions, Profile};
 use crate::report::Rule;
 
 /// The hours of a profile, read from its raw text.
@@ -15,12 +15,13 @@ pub struct ContactHours {
 }
 
 impl ContactHours {
-    /// Reads a profile, in full, and its holiday table (`date,name`), which is not read where the profile has none.
+    /// Reads a profile, in full, and its holiday table (`date,name`), which is not read where the profile has none. Open
+    /// questions have the answers that stand beside them under `answers`, else what the profile says.
     ///
     /// # Errors
     /// [`InputError`] where either cannot be read.
     pub fn parse(profile: &str, holidays: &str) -> Result<Self, InputError> {
-        let profile = Profile::parse(profile)?;
+        let profile = Profile::parse(profile, OpenQuestions::AsWritten)?;
         let holidays = if profile.has_holidays { HolidayTable::parse(holidays)? } else { HolidayTable::None };
         Ok(Self { profile, holidays })
     }
@@ -31,19 +32,19 @@ impl ContactHours {
         match self.profile.rule(purpose, channel) {
             None => Some(Rule::NoRule),
             Some(rule) if rule.exempt => None,
-            Some(rule) => broken_hours(&self.profile, &self.holidays, rule, local),
+            Some(rule) => broken_hours(&self.profile, &self.holidays, (rule, purpose, channel), local),
         }
     }
 }
 
-/// The rule of hours that a local moment breaks.
+/// The rule of hours that a local moment breaks for a purpose by a channel, which a rule of the profile speaks for.
 pub(crate) fn broken_hours(
     profile: &Profile,
     holidays: &HolidayTable,
-    rule: &ContactRule,
+    (rule, purpose, channel): (&ContactRule, &str, &str),
     local: NaiveDateTime,
 ) -> Option<Rule> {
-    let window = profile.window_of(rule)?;
+    let window = profile.window_of(rule, purpose, channel)?;
     let on = local.date();
     if !holidays.knows_year_of(on) {
         return Some(Rule::NoCalendar);

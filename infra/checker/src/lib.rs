@@ -9,6 +9,7 @@ mod decision;
 mod history;
 mod hours;
 mod ladder;
+mod law;
 mod line;
 mod message;
 mod profile;
@@ -24,12 +25,14 @@ use chrono_tz::Tz;
 
 pub use history::ObligationHistory;
 pub use hours::ContactHours;
+pub use law::Countries;
 pub use line::{LINE_BYTES_MAX, LINES_MAX};
+pub use profile::OpenQuestions;
 pub use report::{Checked, LogFile, Report, Rule, VIOLATIONS_KEPT_PER_RULE_MAX, Violation};
 
 use history::Histories;
 use ladder::Ladder;
-use profile::{HolidayTable, Profile};
+use law::{Law, Laws};
 use report::Findings;
 
 /// The most days of a replay: a century.
@@ -40,14 +43,18 @@ pub const DAYS_MAX: i64 = 36_600;
 pub struct Inputs<'a, M, D> {
     /// What the imported file says about every obligation, over time.
     pub history: &'a [ObligationHistory],
-    /// The customers who have a time zone of their own; all others live in the profile's.
+    /// The customers who have a time zone of their own; all others live in that of their profile.
     pub time_zones: &'a BTreeMap<String, Tz>,
     /// The text of the policy file.
     pub policy: &'a str,
-    /// The text of the jurisdiction's profile, in full: a profile that extends another is refused.
+    /// The text of the lender's profile, in full: a profile that extends another is refused.
     pub profile: &'a str,
     /// The text of the holiday table (`date,name`); not read where the profile says `holidays = "none"`.
     pub holidays: &'a str,
+    /// Where customers of other countries live, and the law there.
+    pub countries: &'a Countries,
+    /// Which answers open legal questions have.
+    pub open_questions: OpenQuestions,
     /// The lines of `messages.jsonl`.
     pub messages: M,
     /// The lines of `decisions.jsonl`.
@@ -117,8 +124,7 @@ struct Ground<'a> {
     histories: Histories<'a>,
     time_zones: &'a BTreeMap<String, Tz>,
     ladder: Ladder,
-    profile: Profile,
-    holidays: HolidayTable,
+    laws: Laws<'a>,
     from: NaiveDate,
     to: NaiveDate,
 }
@@ -126,7 +132,11 @@ struct Ground<'a> {
 impl Ground<'_> {
     /// The zone in which a customer's days and hours are judged.
     fn zone_of(&self, customer: &str) -> Tz {
-        self.time_zones.get(customer).copied().unwrap_or(self.profile.time_zone)
+        self.time_zones.get(customer).copied().unwrap_or(self.law_of(customer).profile.time_zone)
+    }
+
+    fn law_of(&self, customer: &str) -> &Law {
+        self.laws.of(customer)
     }
 
     fn covers(&self, on: NaiveDate) -> bool {
@@ -147,15 +157,12 @@ pub fn check<M: BufRead, D: BufRead>(inputs: Inputs<'_, M, D>) -> Result<Report,
     if to < from || (to - from).num_days() >= DAYS_MAX {
         return Err(InputError::Period { from, to });
     }
-    let profile = Profile::parse(inputs.profile)?;
-    let holidays =
-        if profile.has_holidays { HolidayTable::parse(inputs.holidays)? } else { HolidayTable::None };
+    let laws = Laws::read(&inputs)?;
     let ground = Ground {
         histories: Histories::new(inputs.history)?,
         time_zones: inputs.time_zones,
         ladder: Ladder::parse(inputs.policy)?,
-        profile,
-        holidays,
+        laws,
         from,
         to,
     };

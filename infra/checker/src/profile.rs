@@ -27,6 +27,47 @@ pub(crate) struct Profile {
     channels: Vec<String>,
     windows: BTreeMap<String, Window>,
     rules: Vec<ContactRule>,
+    /// The hours that answers give instead of those of the rules.
+    answered: Vec<AnsweredHours>,
+}
+
+/// Which answers the open legal questions of a profile have, where its text gives none beside them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenQuestions {
+    /// What the profile itself says.
+    AsWritten,
+    /// The strict answers: what holds for a lender that gave none.
+    Strict,
+}
+
+/// A question that the law leaves open.
+#[derive(Deserialize)]
+struct OpenQuestion {
+    id: String,
+    strict: String,
+    answers: BTreeMap<String, AnswerWords>,
+}
+
+/// What an answer changes.
+#[derive(Deserialize)]
+struct AnswerWords {
+    counting: Option<CountingMode>,
+    #[serde(default)]
+    hours: Vec<AnsweredHours>,
+}
+
+/// The hours that an answer gives to some purposes and channels.
+#[derive(Clone, Deserialize)]
+struct AnsweredHours {
+    purposes: Vec<String>,
+    channels: Vec<String>,
+    window: String,
+}
+
+/// The answer that a lender gave.
+#[derive(Deserialize)]
+struct GivenAnswer {
+    answer: String,
 }
 
 /// The rule for some purposes and channels.
@@ -176,6 +217,11 @@ struct ProfileFile {
     windows: BTreeMap<String, Window>,
     counting: Counting,
     rules: Vec<ContactRule>,
+    #[serde(default)]
+    questions: Vec<OpenQuestion>,
+    /// The lender's own, where they stand beside the profile.
+    #[serde(default)]
+    answers: BTreeMap<String, GivenAnswer>,
 }
 
 #[derive(Deserialize)]
@@ -190,7 +236,7 @@ struct Counting {
     mode: CountingMode,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum CountingMode {
     Any,
@@ -198,20 +244,33 @@ enum CountingMode {
 }
 
 impl Profile {
-    pub(crate) fn parse(text: &str) -> Result<Self, InputError> {
+    pub(crate) fn parse(text: &str, open: OpenQuestions) -> Result<Self, InputError> {
         let table: toml::Table = toml::from_str(text).map_err(|e| InputError::Profile(e.to_string()))?;
         if table.contains_key("extends") {
             return Err(InputError::Profile("it extends another; expected the full profile".into()));
         }
         let file: ProfileFile = toml::from_str(text).map_err(|e| InputError::Profile(e.to_string()))?;
+        let (mut mode, mut answered) = (file.counting.mode, Vec::new());
+        for question in &file.questions {
+            let given = file.answers.get(&question.id).map(|given| given.answer.as_str());
+            let strict = (open == OpenQuestions::Strict).then_some(question.strict.as_str());
+            let Some(id) = given.or(strict) else { continue };
+            let Some(answer) = question.answers.get(id) else {
+                let problem = format!("the question {} has no answer {id:?}", question.id);
+                return Err(InputError::Profile(problem));
+            };
+            mode = answer.counting.unwrap_or(mode);
+            answered.extend(answer.hours.iter().cloned());
+        }
         let profile = Self {
             time_zone: file.timezone,
             iso_week: matches!(file.week, Week::Iso),
-            counts_messages: matches!(file.counting.mode, CountingMode::Any),
+            counts_messages: matches!(mode, CountingMode::Any),
             has_holidays: file.holidays != NO_HOLIDAYS,
             channels: file.channels,
             windows: file.windows,
             rules: file.rules,
+            answered,
         };
         profile.validate()?;
         Ok(profile)
@@ -229,12 +288,18 @@ impl Profile {
             }
         }
         for rule in self.rules.iter().filter(|rule| !rule.exempt) {
-            if self.window_of(rule).is_none() {
+            if rule.window.as_ref().is_none_or(|name| !self.windows.contains_key(name)) {
                 let problem = format!("the rule for {:?} has no known window", rule.purposes);
                 return Err(InputError::Profile(problem));
             }
         }
-        Ok(())
+        match self.answered.iter().find(|hours| !self.windows.contains_key(&hours.window)) {
+            Some(hours) => {
+                let problem = format!("an answer for {:?} has no known window", hours.purposes);
+                Err(InputError::Profile(problem))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The first rule for a purpose and a channel.
@@ -248,8 +313,14 @@ impl Profile {
         })
     }
 
-    pub(crate) fn window_of(&self, rule: &ContactRule) -> Option<&Window> {
-        self.windows.get(rule.window.as_ref()?)
+    /// The hours of a rule for a purpose and a channel: those of an answer where one speaks for them.
+    pub(crate) fn window_of(&self, rule: &ContactRule, purpose: &str, channel: &str) -> Option<&Window> {
+        let speaks = |hours: &&AnsweredHours| {
+            hours.purposes.iter().any(|p| p == purpose)
+                && hours.channels.iter().any(|c| c == EVERY_CHANNEL || c == channel)
+        };
+        let answered = self.answered.iter().rfind(speaks).map(|hours| &hours.window);
+        self.windows.get(answered.or(rule.window.as_ref())?)
     }
 }
 

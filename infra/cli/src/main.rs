@@ -2,6 +2,7 @@
 //!
 //! Invariant: this is the one place that reads the clock, the arguments and the disk; everything below gets values.
 
+mod cases;
 mod clock;
 mod command;
 mod decisions;

@@ -127,23 +127,45 @@ impl LocalStack {
 
     /// Gives every queued job to its function until none is left.
     async fn drain(&self, now: DateTime<Utc>, progress: &dyn Fn()) -> anyhow::Result<()> {
+        // A job that cannot be done holds up no other; the run says so at its end.
+        let mut failed = 0;
         loop {
             let planned = give(&self.plan_queue, "plan-shard", progress, async |event| {
                 plan_shard::handle(&self.plan, event, now).await
             });
-            let mut given = planned.await?;
+            let mut given = planned.await;
             given += give(&self.email_queue, "send-email", progress, async |event| {
                 delivery::handle(&self.email, event, now).await
             })
-            .await?;
+            .await;
             given += give(&self.sms_queue, "send-sms", progress, async |event| {
                 delivery::handle(&self.sms, event, now).await
             })
-            .await?;
-            if given == 0 {
-                return Ok(());
+            .await;
+            failed += given.failed;
+            if given.jobs == 0 {
+                break;
             }
         }
+        if failed > 0 {
+            bail!("{failed} jobs failed {RECEIVES_MAX} times, and all others were done; the log says why");
+        }
+        Ok(())
+    }
+}
+
+/// What was given to a function.
+#[derive(Default)]
+struct Given {
+    jobs: usize,
+    /// Those of them that failed as often as they were given.
+    failed: usize,
+}
+
+impl std::ops::AddAssign for Given {
+    fn add_assign(&mut self, more: Self) {
+        self.jobs += more.jobs;
+        self.failed += more.failed;
     }
 }
 
@@ -172,14 +194,14 @@ async fn give(
     function: &str,
     progress: &dyn Fn(),
     handle: impl AsyncFn(aws_lambda_events::event::sqs::SqsEvent) -> SqsBatchResponse,
-) -> anyhow::Result<usize> {
-    let mut given = 0;
+) -> Given {
+    let mut given = Given::default();
     loop {
         let mut bodies = queue.take(BATCH_SIZE);
         if bodies.is_empty() {
-            return Ok(given);
+            return given;
         }
-        given += bodies.len();
+        given.jobs += bodies.len();
         for receive in 1.. {
             let response = handle(event_of(bodies.clone())).await;
             let failed = response.batch_item_failures.iter().filter_map(|f| f.item_identifier.parse().ok());
@@ -188,7 +210,9 @@ async fn give(
                 break;
             }
             if receive == RECEIVES_MAX {
-                bail!("{function} failed {RECEIVES_MAX} times for {} jobs; the log says why", failed.len());
+                eprintln!("error: {function} failed {RECEIVES_MAX} times for {} jobs", failed.len());
+                given.failed += failed.len();
+                break;
             }
             bodies = failed;
         }

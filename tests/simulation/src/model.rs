@@ -363,6 +363,7 @@ fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violatio
         | ReasonCode::Gate
         | ReasonCode::ConditionNotMet
         | ReasonCode::NoTemplate
+        | ReasonCode::Unreadable
         | ReasonCode::StageDue
         | ReasonCode::Superseded => false,
         ReasonCode::OneMessageADay | ReasonCode::MessageFull | ReasonCode::Rule(_) => true,

@@ -1,5 +1,7 @@
 //! What can be wrong with a tenant's own contact rules, and where.
 
+use chrono::NaiveDate;
+
 use super::error::{BuiltInError, Problem};
 use super::grounds::{Basis, Grounds};
 use crate::channel::{Channel, Purpose};
@@ -12,6 +14,56 @@ pub struct AdjustError {
     pub place: String,
     /// What is wrong.
     pub problem: Box<AdjustProblem>,
+}
+
+/// The most mistakes that are told at once; the rest are only counted.
+const MISTAKES_TOLD_MAX: usize = 50;
+
+/// Everything that is wrong with a tenant's contact rules, in the order in which it was found; at least one mistake.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", told(.0))]
+pub struct AdjustErrors(Vec<AdjustError>);
+
+impl AdjustErrors {
+    /// The mistakes, each with its place.
+    #[must_use]
+    pub fn mistakes(&self) -> &[AdjustError] {
+        &self.0
+    }
+}
+
+fn told(mistakes: &[AdjustError]) -> String {
+    let lines: Vec<String> = mistakes.iter().take(MISTAKES_TOLD_MAX).map(ToString::to_string).collect();
+    match (&*lines, mistakes.len().saturating_sub(MISTAKES_TOLD_MAX)) {
+        ([one], _) => one.clone(),
+        (lines, 0) => format!("{} mistakes:\n  {}", lines.len(), lines.join("\n  ")),
+        (lines, more) => format!("{} mistakes:\n  {}\n  and {more} more", mistakes.len(), lines.join("\n  ")),
+    }
+}
+
+/// The mistakes that were found so far. A place is told once, for the first purpose and channel that it is wrong for.
+#[derive(Debug, Default)]
+pub(super) struct Mistakes(Vec<AdjustError>);
+
+impl Mistakes {
+    pub(super) fn add(&mut self, mistake: AdjustError) {
+        if !self.0.iter().any(|known| known.place == mistake.place) {
+            self.0.push(mistake);
+        }
+    }
+
+    pub(super) fn add_all(&mut self, mistakes: AdjustErrors) {
+        mistakes.0.into_iter().for_each(|mistake| self.add(mistake));
+    }
+
+    /// The value of a step that went well; the mistake of another is kept.
+    pub(super) fn take<T>(&mut self, step: Result<T, AdjustError>) -> Option<T> {
+        step.map_err(|mistake| self.add(mistake)).ok()
+    }
+
+    pub(super) fn refuse_any(&self) -> Result<(), AdjustErrors> {
+        if self.0.is_empty() { Ok(()) } else { Err(AdjustErrors(self.0.clone())) }
+    }
 }
 
 /// What is wrong at a place of a tenant's contact rules.
@@ -35,9 +87,17 @@ pub enum AdjustProblem {
     },
     /// An answer that allows more, without the record of who allowed it.
     #[error(
-        "this answer allows more than the profile; expected reason, approved_by and approved_on beside it"
+        "this answer allows more than the strict one; expected reason, approved_by and approved_on beside it"
     )]
     NoRecord,
+    /// An approval of a day that has not come.
+    #[error("{on} lies after today, {today}; expected the day on which it was approved")]
+    NotYet {
+        /// The day of the approval.
+        on: NaiveDate,
+        /// The tenant's own today.
+        today: NaiveDate,
+    },
     /// A text that says nothing, or too much.
     #[error("has {found} characters; expected 1 to {max}")]
     Length {

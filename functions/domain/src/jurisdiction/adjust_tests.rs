@@ -10,17 +10,32 @@ use crate::contact_check::{ContactAnswer, ContactQuery};
 use crate::tenant::Tenant;
 
 /// A tenant of the local runs with some more settings at the end.
-fn tenant(more: &str) -> Tenant {
+pub(super) fn tenant(more: &str) -> Tenant {
     let text = format!("{}\n{more}", include_str!("../../../../infra/demo/tenant.toml"));
     toml::from_str(&text).unwrap_or_else(|e| panic!("{e}\n{more}"))
 }
 
-fn adjusted(id: &str, more: &str) -> Jurisdiction {
-    let base = Jurisdiction::built_in(id).unwrap();
-    base.adjusted(&tenant(more).contact_rules).unwrap_or_else(|e| panic!("{e}\n{more}"))
+pub(super) fn today() -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 11, 22).unwrap()
 }
 
-fn reason(profile: &Jurisdiction, purpose: Purpose, channel: Channel, at: &str, prior: &[Contact]) -> String {
+pub(super) fn adjusted(id: &str, more: &str) -> Jurisdiction {
+    let base = Jurisdiction::built_in(id).unwrap();
+    base.adjusted(&tenant(more).contact_rules, today()).unwrap_or_else(|e| panic!("{e}\n{more}"))
+}
+
+/// What everything that is wrong with a tenant's rules is told as.
+pub(super) fn mistakes(more: &str) -> String {
+    TenantJurisdictions::new(&tenant(more), today()).expect_err(more).to_string()
+}
+
+pub(super) fn reason(
+    profile: &Jurisdiction,
+    purpose: Purpose,
+    channel: Channel,
+    at: &str,
+    prior: &[Contact],
+) -> String {
     let at: DateTime<Utc> = DateTime::parse_from_rfc3339(at).unwrap().to_utc();
     let query =
         ContactQuery { purpose, channel, at, time_zone: profile.time_zone(), prior, agreed_hours: None };
@@ -34,14 +49,15 @@ fn reason(profile: &Jurisdiction, purpose: Purpose, channel: Channel, at: &str, 
 }
 
 /// One contact by SMS an hour before noon in Bogota and Lima.
-fn sent(at: &str) -> Contact {
+pub(super) fn sent(at: &str) -> Contact {
     Contact { at: DateTime::parse_from_rfc3339(at).unwrap().to_utc(), channel: Channel::Sms, direct: false }
 }
 
 #[test]
 fn what_a_tenant_does_not_adjust_stays_as_it_is() {
     for id in Jurisdiction::built_in_ids() {
-        let base = Jurisdiction::built_in(id).unwrap();
+        let base = &adjusted(id, "");
+        assert_eq!(base == Jurisdiction::built_in(id).unwrap(), !["CO-DIRECT", "PE"].contains(&id), "{id}");
         for more in ["", "[contact_rules]", &format!("[contact_rules.{id}]"), "[contact_rules.DEFAULT]"] {
             assert_eq!(&adjusted(id, more), base, "{more}");
         }
@@ -154,52 +170,6 @@ cap = { kind = "count", per = "day", max = 2 }
     assert!(co.adjustments_for(Purpose::Overdue, Channel::Sms).is_empty());
 }
 
-#[test]
-fn an_open_question_is_answered_as_the_profile_says_unless_the_tenant_does() {
-    let answers = |profile: &Jurisdiction| -> Vec<String> {
-        profile.questions().iter().map(|q| profile.answer_to(q).unwrap_or("none").to_owned()).collect()
-    };
-    let built_in = |id| answers(Jurisdiction::built_in(id).unwrap());
-    assert_eq!(built_in("CO"), ["attempts"]);
-    assert_eq!(built_in("CO-DIRECT"), ["conversations"]);
-    assert_eq!(built_in("PE"), ["yes", "no"]);
-    for id in Jurisdiction::built_in_ids() {
-        for question in Jurisdiction::built_in(id).unwrap().questions() {
-            assert!(question.answers.contains_key(&question.strict), "{id} {}", question.id);
-        }
-    }
-
-    // Counting conversations allows what counting attempts refuses.
-    let record = "reason = \"the later opinion\"\napproved_by = \"counsel\"\napproved_on = \"2026-11-02\"";
-    let co = adjusted(
-        "CO",
-        &format!("[contact_rules.CO.answers.counted_contacts]\nanswer = \"conversations\"\n{record}"),
-    );
-    let prior = [sent("2026-03-04T09:00:00-05:00")];
-    let at = "2026-03-04T11:00:00-05:00";
-    assert_eq!(reason(&co, Purpose::Overdue, Channel::Sms, at, &prior), "ok");
-    assert_eq!(answers(&co), ["conversations"]);
-    assert_eq!(co.adjustments_for(Purpose::Overdue, Channel::Sms).len(), 1);
-
-    // The strict answer needs no record, and Peru's weekends are closed for reminders, too.
-    let strict = "[contact_rules.PE.answers]\nhours_cover_pre_due = { answer = \"yes\" }";
-    let saturday = "2026-03-07T10:00:00-05:00";
-    let pe = adjusted("PE", strict);
-    assert_eq!(
-        reason(&pe, Purpose::PreDue, Channel::Sms, saturday, &[]),
-        "outside_hours contact_rules.PE.answers.hours_cover_pre_due"
-    );
-    assert_eq!(answers(&pe), ["yes", "yes"]);
-    let lenient = format!("[contact_rules.PE.answers.hours_cover_messages]\nanswer = \"no\"\n{record}");
-    let pe = adjusted("PE", &lenient);
-    assert_eq!(reason(&pe, Purpose::Overdue, Channel::Sms, saturday, &[]), "ok");
-    assert_eq!(reason(&pe, Purpose::Overdue, Channel::Call, saturday, &[]), "outside_hours profile");
-
-    // What the profile says already changes nothing but the words that the version covers.
-    let same = adjusted("CO", "[contact_rules.CO.answers]\ncounted_contacts = { answer = \"attempts\" }");
-    assert_eq!(same.counting(), Jurisdiction::built_in("CO").unwrap().counting());
-}
-
 /// Where a bad rule is wrong, and what stands against it.
 const BAD: &[(&str, &str)] = &[
     ("[contact_rules.XX]", "contact_rules.XX: unknown jurisdiction \"XX\"; expected one of BR-SP,"),
@@ -270,7 +240,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "[contact_rules.CO.answers]\ncounted_contacts = { answer = \"conversations\" }",
-        "contact_rules.CO.answers.counted_contacts: this answer allows more than the profile; expected reason, approved_by",
+        "contact_rules.CO.answers.counted_contacts: this answer allows more than the strict one; expected reason, approved_by",
     ),
     (
         "[contact_rules.CO.answers]\ncounted_contacts = { answer = \"some\" }",
@@ -297,14 +267,91 @@ const BAD: &[(&str, &str)] = &[
 #[test]
 fn a_bad_rule_is_refused_with_its_place_and_what_stands_against_it() {
     for (more, expected) in BAD {
-        let error = TenantJurisdictions::new(&tenant(more)).expect_err(more).to_string();
+        let error = mistakes(more);
         assert!(error.contains(expected), "{more}\ngave {error:?}; expected {expected:?}");
     }
     let many =
         "[[contact_rules.CO.tighten]]\npurposes = [\"overdue\"]\nreason = \"r\"\nhours = { sat = [] }\n"
             .repeat(ADJUSTMENTS_MAX + 1);
-    let error = TenantJurisdictions::new(&tenant(&many)).unwrap_err().to_string();
-    assert_eq!(error, "contact_rules.CO.tighten: is 201; expected 0 to 200");
+    assert_eq!(mistakes(&many), "contact_rules.CO.tighten: is 201; expected 0 to 200");
+}
+
+#[test]
+fn an_approval_of_a_day_to_come_is_refused() {
+    let loosen = |on: &str| {
+        format!(
+            "[[contact_rules.CO.loosen]]\npurposes = [\"pre_due\"]\nreason = \"r\"\napproved_by = \"a\"\n\
+             approved_on = \"{on}\"\nhours = {{ sun = [[\"09:00\", \"12:00\"]] }}"
+        )
+    };
+    let answer = |on: &str| {
+        format!(
+            "[contact_rules.PE.answers.hours_cover_pre_due]\nanswer = \"no\"\nreason = \"r\"\n\
+             approved_by = \"a\"\napproved_on = \"{on}\""
+        )
+    };
+    for (today, tomorrow, place) in [
+        (loosen("2026-11-22"), loosen("2026-11-23"), "contact_rules.CO.loosen[0].approved_on"),
+        (
+            answer("2026-11-22"),
+            answer("2026-11-23"),
+            "contact_rules.PE.answers.hours_cover_pre_due.approved_on",
+        ),
+    ] {
+        assert!(TenantJurisdictions::new(&tenant(&today), self::today()).is_ok(), "{today}");
+        let told = mistakes(&tomorrow);
+        let expected = "2026-11-23 lies after today, 2026-11-22; expected the day on which it was approved";
+        assert_eq!(told, format!("{place}: {expected}"));
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_each_with_its_place() {
+    let told = mistakes(
+        r#"
+[contact_rules.XX]
+[contact_rules.CO.answers]
+counted = { answer = "some" }
+[[contact_rules.CO.tighten]]
+purposes = ["overdue"]
+reason = " "
+hours = { mon = [["06:00", "12:00"], ["18:00", "20:00"]], sun = [["10:00", "12:00"]] }
+[[contact_rules.CO.tighten]]
+purposes = ["overdue"]
+reason = "r"
+hours = { mon = [["12:00", "09:00"]], tue = [["9:30", "09:00"]] }
+[[contact_rules.CO.closed_days]]
+on = "2031-12-24"
+reason = "r"
+[[contact_rules.PE.loosen]]
+purposes = ["requested"]
+reason = "r"
+approved_by = "a"
+approved_on = "2027-01-01"
+hours = { mon = [["10:00", "12:00"]] }
+"#
+        .replace("9:30", "10:30")
+        .as_str(),
+    );
+    let places: Vec<&str> = told.lines().skip(1).map(|l| l.trim().split_once(": ").unwrap().0).collect();
+    assert_eq!(
+        places,
+        [
+            "contact_rules.XX",
+            "contact_rules.CO.answers.counted",
+            "contact_rules.CO.tighten[0].reason",
+            "contact_rules.CO.tighten[0].hours.mon[0]",
+            "contact_rules.CO.tighten[0].hours.mon[1]",
+            "contact_rules.CO.tighten[0].hours.sun[0]",
+            "contact_rules.CO.tighten[1].hours.mon[0]",
+            "contact_rules.CO.tighten[1].hours.tue[0]",
+            "contact_rules.CO.closed_days[0].on",
+            "contact_rules.PE.loosen[0].approved_on",
+            "contact_rules.PE.loosen[0].hours",
+        ],
+        "{told}"
+    );
+    assert!(told.starts_with("11 mistakes:\n"), "{told}");
 }
 
 #[test]
@@ -355,27 +402,8 @@ cap = { kind = "count", per = "week", max = 1, over = ["sms", "email"] }
     let read: Tenant = serde_json::from_str(&stored).unwrap();
     assert_eq!(read, tenant);
     let base = Jurisdiction::built_in("PE").unwrap();
-    let version = |t: &Tenant| base.adjusted(&t.contact_rules).unwrap().version().to_owned();
+    let version = |t: &Tenant| base.adjusted(&t.contact_rules, today()).unwrap().version().to_owned();
     assert_eq!(version(&read), version(&tenant));
-}
-
-#[test]
-fn each_customer_gets_the_adjusted_profile_of_its_country() {
-    let more = "[[contact_rules.PE.closed_days]]\non = \"2026-12-24\"\nreason = \"r\"\n\
-                [[contact_rules.DEFAULT.closed_days]]\non = \"2026-12-31\"\nreason = \"r\"";
-    let profiles = TenantJurisdictions::new(&tenant(more)).unwrap();
-    let of = |code: Option<&str>| {
-        let found = profiles.for_country(code.map(|c| Country::new(c).unwrap())).unwrap();
-        (found.id().to_owned(), found.version() == Jurisdiction::built_in(found.id()).unwrap().version())
-    };
-    assert_eq!(of(None), ("CO".to_owned(), true));
-    assert_eq!(of(Some("CO")), ("CO".to_owned(), true));
-    assert_eq!(of(Some("PE")), ("PE".to_owned(), false));
-    assert_eq!(of(Some("FR")), ("DEFAULT".to_owned(), false));
-    let mut broken = tenant("");
-    broken.jurisdiction = "XX".to_owned();
-    let error = TenantJurisdictions::new(&broken).unwrap_err().to_string();
-    assert!(error.starts_with("jurisdiction: unknown jurisdiction \"XX\""), "{error}");
 }
 
 /// Hours that lie in those of every profile on the days that all of them open.

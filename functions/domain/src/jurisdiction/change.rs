@@ -3,7 +3,7 @@
 //! Invariant: what is tightened stays within what was there; what is loosened holds all of it and rests on policy.
 
 use super::adjust::wrong;
-use super::adjust_error::{AdjustError, AdjustProblem, article};
+use super::adjust_error::{AdjustError, AdjustProblem, Mistakes, article};
 use super::build::{CapNumbers, cap_kind, intervals_of};
 use super::error::Problem;
 use super::file::{Channels, DayTime};
@@ -30,24 +30,35 @@ pub(super) struct Spot<'a> {
 /// The one thing that a change changes.
 pub(super) enum What<'a> {
     Hours([Option<Box<[Interval]>>; 8]),
-    Cap(&'a OwnCap),
+    Cap { kind: CapKind, over: &'a Channels },
 }
 
 impl<'a> What<'a> {
-    pub(super) fn of(place: &str, change: &Change<'a>) -> Result<Self, AdjustError> {
+    /// What a change says; `None` where it says something wrong.
+    pub(super) fn of(place: &str, change: &Change<'a>, mistakes: &mut Mistakes) -> Option<Self> {
         match (change.hours, change.cap) {
             (Some(hours), None) => {
                 let mut days: [Option<Box<[Interval]>>; 8] = Default::default();
+                let mut sound = true;
                 for (i, list) in hours.days().into_iter().enumerate() {
-                    days[i] = list.map(|list| intervals(place, i, list)).transpose()?;
+                    let Some(list) = list else { continue };
+                    days[i] = mistakes.take(intervals(place, i, list));
+                    sound &= days[i].is_some();
                 }
-                if days.iter().all(Option::is_none) {
-                    return Err(wrong(format!("{place}.hours"), Problem::Missing("at least one day")));
+                if sound && days.iter().all(Option::is_none) {
+                    mistakes.add(wrong(format!("{place}.hours"), Problem::Missing("at least one day")));
+                    return None;
                 }
-                Ok(Self::Hours(days))
+                sound.then_some(Self::Hours(days))
             }
-            (None, Some(cap)) => Ok(Self::Cap(cap)),
-            (None, None) | (Some(_), Some(_)) => Err(wrong(place, AdjustProblem::NotOneChange)),
+            (None, Some(cap)) => {
+                let kind = mistakes.take(kind_of(place, cap))?;
+                Some(Self::Cap { kind, over: &cap.over })
+            }
+            (None, None) | (Some(_), Some(_)) => {
+                mistakes.add(wrong(place, AdjustProblem::NotOneChange));
+                None
+            }
         }
     }
 }
@@ -86,51 +97,51 @@ pub(super) fn loosen_hours(
     spot: &Spot<'_>,
     rule: &mut Rule,
     days: &[Option<Box<[Interval]>>; 8],
-) -> Result<(), AdjustError> {
+    mistakes: &mut Mistakes,
+) {
+    let key = format!("{}.hours", spot.place);
     let Some(window) = &mut rule.window else {
-        return Err(wrong(
-            format!("{}.hours", spot.place),
-            AdjustProblem::Exempt { purpose: spot.purpose, channel: spot.channel },
-        ));
+        let problem = AdjustProblem::Exempt { purpose: spot.purpose, channel: spot.channel };
+        return mistakes.add(wrong(key, problem));
     };
-    allow_loosening(format!("{}.hours", spot.place), "hours", &rule.grounds, spot)?;
+    if mistakes.take(allow_loosening(key, "hours", &rule.grounds, spot)).is_none() {
+        return;
+    }
     for (day, list) in days.iter().enumerate() {
         let Some(list) = list else { continue };
         let open = day_of(window, day);
-        if !holds_all(list, open) {
-            return Err(wrong(
-                day_key(spot.place, day),
-                AdjustProblem::Narrower { purpose: spot.purpose, channel: spot.channel },
-            ));
+        if holds_all(list, open) {
+            open.clone_from(list);
+        } else {
+            let problem = AdjustProblem::Narrower { purpose: spot.purpose, channel: spot.channel };
+            mistakes.add(wrong(day_key(spot.place, day), problem));
         }
-        open.clone_from(list);
     }
     rule.window_by = Some(spot.by);
-    Ok(())
 }
 
 pub(super) fn tighten_hours(
     spot: &Spot<'_>,
     rule: &mut Rule,
     days: &[Option<Box<[Interval]>>; 8],
-) -> Result<(), AdjustError> {
+    mistakes: &mut Mistakes,
+) {
     let mut layer = Window::always();
-    let Some(window) = &mut rule.window else { return Ok(()) };
+    let Some(window) = &mut rule.window else { return };
     for (day, list) in days.iter().enumerate() {
         let Some(list) = list else { continue };
         let open = day_of(window, day);
-        if let Some(i) = list.iter().position(|interval| !holds_all(open, &[*interval])) {
+        for (i, _) in list.iter().enumerate().filter(|(_, interval)| !holds_all(open, &[**interval])) {
             let problem = AdjustProblem::Wider {
                 purpose: spot.purpose,
                 channel: spot.channel,
                 article: article(&rule.grounds),
             };
-            return Err(wrong(format!("{}[{i}]", day_key(spot.place, day)), problem));
+            mistakes.add(wrong(format!("{}[{i}]", day_key(spot.place, day)), problem));
         }
         day_of(&mut layer, day).clone_from(list);
     }
     rule.narrowed.push((layer, spot.by));
-    Ok(())
 }
 
 pub(super) fn loosen_cap(
@@ -224,7 +235,7 @@ fn stricter(one: CapKind, other: CapKind) -> Option<bool> {
     }
 }
 
-pub(super) fn kind_of(place: &str, cap: &OwnCap) -> Result<CapKind, AdjustError> {
+fn kind_of(place: &str, cap: &OwnCap) -> Result<CapKind, AdjustError> {
     let numbers = CapNumbers { per: cap.per, max: cap.max, hours: cap.hours, days: cap.days };
     cap_kind(cap.kind, numbers).map_err(|(name, problem)| wrong(format!("{place}.cap.{name}"), problem))
 }

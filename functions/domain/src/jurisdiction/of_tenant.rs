@@ -1,13 +1,17 @@
-//! The profiles of a tenant: the built-in ones, adjusted where the tenant's settings say so.
+//! The profiles of a tenant: the built-in ones as they hold for it, with the strict answers to open questions and what
+//! the tenant's settings say.
 //!
 //! Invariant: they are built together or not at all, so no customer of a tenant with a bad rule is judged by another.
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
+
 use super::Jurisdiction;
-use super::adjust_error::{AdjustError, AdjustProblem};
+use super::adjust_error::{AdjustErrors, AdjustProblem, Mistakes};
 use super::error::BuiltInError;
-use super::own::ContactRules;
+use super::{adjust, own::ContactRules};
+use crate::calendar::HolidayTable;
 use crate::locale::Country;
 use crate::tenant::Tenant;
 
@@ -16,39 +20,49 @@ use crate::tenant::Tenant;
 pub struct TenantJurisdictions {
     country: Country,
     chosen: String,
-    adjusted: BTreeMap<String, Jurisdiction>,
+    profiles: BTreeMap<&'static str, Jurisdiction>,
+    /// Those that serve any country, with the holidays of each country that has a table.
+    with_holidays: BTreeMap<&'static str, BTreeMap<Country, Jurisdiction>>,
 }
 
 impl TenantJurisdictions {
-    /// The profiles of a tenant, with its own contact rules laid over them.
+    /// The profiles of a tenant on its own `today`, with its contact rules laid over them.
     ///
     /// # Errors
-    /// [`AdjustError`] names the key of the settings that is wrong, and the article that stands against it.
-    pub fn new(tenant: &Tenant) -> Result<Self, AdjustError> {
-        let wrong = |place: String, error: BuiltInError| AdjustError {
-            place,
-            problem: Box::new(AdjustProblem::Jurisdiction(error)),
+    /// [`AdjustErrors`] names every key of the settings that is wrong, and the article that stands against it.
+    pub fn new(tenant: &Tenant, today: NaiveDate) -> Result<Self, AdjustErrors> {
+        let mut mistakes = Mistakes::default();
+        let mut known = |place: String, id: &str| {
+            let wrong = |error| adjust::wrong(place, AdjustProblem::Jurisdiction(error));
+            mistakes.take(Jurisdiction::built_in(id).map_err(wrong));
         };
-        Jurisdiction::built_in(&tenant.jurisdiction).map_err(|e| wrong("jurisdiction".to_owned(), e))?;
-        Ok(Self {
-            country: tenant.country,
-            chosen: tenant.jurisdiction.clone(),
-            adjusted: Self::adjust(&tenant.contact_rules, wrong)?,
-        })
+        known("jurisdiction".to_owned(), &tenant.jurisdiction);
+        for id in tenant.contact_rules.ids() {
+            known(format!("contact_rules.{}", id.chars().take(40).collect::<String>()), id);
+        }
+        let profiles = Self::profiles(&tenant.contact_rules, today, &mut mistakes);
+        mistakes.refuse_any()?;
+        let with_holidays = profiles.iter().map(|(id, profile)| (*id, with_holidays(profile))).collect();
+        Ok(Self { country: tenant.country, chosen: tenant.jurisdiction.clone(), profiles, with_holidays })
     }
 
-    fn adjust(
+    fn profiles(
         rules: &ContactRules,
-        wrong: impl Fn(String, BuiltInError) -> AdjustError,
-    ) -> Result<BTreeMap<String, Jurisdiction>, AdjustError> {
-        rules
-            .ids()
-            .map(|id| {
-                let place = || format!("contact_rules.{}", id.chars().take(40).collect::<String>());
-                let base = Jurisdiction::built_in(id).map_err(|error| wrong(place(), error))?;
-                Ok((id.to_owned(), base.adjusted(rules)?))
-            })
-            .collect()
+        today: NaiveDate,
+        mistakes: &mut Mistakes,
+    ) -> BTreeMap<&'static str, Jurisdiction> {
+        let mut profiles = BTreeMap::new();
+        for id in Jurisdiction::built_in_ids() {
+            // A test reads every profile that is compiled in; one that could not be read is missed where it is asked for.
+            let Ok(base) = Jurisdiction::built_in(id) else { continue };
+            match base.adjusted(rules, today) {
+                Ok(profile) => {
+                    profiles.insert(id, profile);
+                }
+                Err(wrong) => mistakes.add_all(wrong),
+            }
+        }
+        profiles
     }
 
     /// The profile that the tenant chose for itself.
@@ -56,28 +70,58 @@ impl TenantJurisdictions {
     /// # Errors
     /// None that [`TenantJurisdictions::new`] has not refused.
     pub fn own(&self) -> Result<&Jurisdiction, BuiltInError> {
-        self.named(&self.chosen)
+        Ok(self.in_country(self.named(&self.chosen)?, self.country))
     }
 
-    /// A profile by its id, with the tenant's adjustments.
+    /// A profile by its id, as it holds for the tenant.
     ///
     /// # Errors
     /// [`BuiltInError::Unknown`] names the ids that there are.
     pub fn named(&self, id: &str) -> Result<&Jurisdiction, BuiltInError> {
-        match self.adjusted.get(id) {
-            Some(adjusted) => Ok(adjusted),
+        match self.profiles.get(id) {
+            Some(profile) => Ok(profile),
             None => Jurisdiction::built_in(id),
         }
     }
 
-    /// The profile that protects a customer: that of its own country, else the tenant's.
+    /// The profile that protects a customer: that of its own country, else the tenant's. One that serves any country has
+    /// the holidays of the customer's, where they are known.
     ///
     /// # Errors
     /// None, as long as the compiled-in profiles can be read, which a test makes sure of.
     pub fn for_country(&self, country: Option<Country>) -> Result<&Jurisdiction, BuiltInError> {
         match country {
-            Some(country) if country != self.country => self.named(Jurisdiction::id_for_country(country)),
+            Some(country) if country != self.country => {
+                Ok(self.in_country(self.named(Jurisdiction::id_for_country(country))?, country))
+            }
             Some(_) | None => self.own(),
         }
+    }
+
+    /// Every profile that a decision for the tenant can be made by.
+    pub fn all(&self) -> impl Iterator<Item = &Jurisdiction> {
+        self.profiles.values().chain(self.with_holidays.values().flat_map(BTreeMap::values))
+    }
+
+    fn in_country<'a>(&'a self, profile: &'a Jurisdiction, country: Country) -> &'a Jurisdiction {
+        self.with_holidays.get(profile.id()).and_then(|of| of.get(&country)).unwrap_or(profile)
+    }
+}
+
+/// A profile that serves any country, and so has no holidays of its own, with those of each country that has a table.
+fn with_holidays(profile: &Jurisdiction) -> BTreeMap<Country, Jurisdiction> {
+    if profile.country.is_some() || profile.holidays.is_some() {
+        return BTreeMap::new();
+    }
+    let country = |id: &'static str| Some((Country::new(id).ok()?, profile.with_holidays(id)?));
+    HolidayTable::built_in_ids().filter_map(country).collect()
+}
+
+impl Jurisdiction {
+    /// The profile with a built-in holiday table, outside of which every day is refused.
+    fn with_holidays(&self, id: &str) -> Option<Self> {
+        let holidays = Some(HolidayTable::built_in(id)?);
+        let words = format!("holidays = \"{id}\"\n");
+        Some(Self { holidays, ..self.clone() }.followed_by(&self.texts, words))
     }
 }

@@ -75,6 +75,13 @@ pub(super) struct Choice {
     pub(super) approved_on: Option<NaiveDate>,
 }
 
+impl Choice {
+    /// An answer without a record.
+    pub(super) fn of(answer: &str) -> Self {
+        Self { answer: answer.to_owned(), reason: None, approved_by: None, approved_on: None }
+    }
+}
+
 /// Shorter hours or one more cap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -55,6 +55,16 @@ impl Jurisdiction {
         &self.questions
     }
 
+    /// The open questions whose answers may change what is said about a contact.
+    pub fn questions_about(&self, purpose: Purpose, channel: Channel) -> impl Iterator<Item = &Question> {
+        let caps = self.rule(purpose, channel).is_some_and(|(_, rule)| !rule.caps.is_empty());
+        let about = move |answer: &Answer| {
+            let hours = answer.hours.iter().any(|hours| hours.cells().any(|cell| cell == (purpose, channel)));
+            hours || caps && answer.counting.is_some()
+        };
+        self.questions.iter().filter(move |question| question.answers.values().any(about))
+    }
+
     /// The id of the answer that holds: the profile's own, or the tenant's where it chose another.
     #[must_use]
     pub fn answer_to<'a>(&self, question: &'a Question) -> Option<&'a str> {

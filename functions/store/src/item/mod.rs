@@ -50,6 +50,7 @@ pub(crate) use obligation::{StoredObligation, StoredPayment, holds_of};
 pub(crate) use touch::{StoredTouch, history_text, settled_item};
 
 use chrono::{DateTime, Utc};
+use domain::ids::CustomerId;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -87,7 +88,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn corrupt(&self, attribute: &'static str, expected: &'static str) -> StoreError {
-        StoreError::Corrupt { item: self.kind, attribute, expected }
+        let part = |name| match self.item.get(name) {
+            Some(Value::S(text)) => text.as_str(),
+            Some(Value::N(_)) | None => "?",
+        };
+        let place = format!("{} {}", part("pk"), part("sk"));
+        StoreError::Corrupt { item: self.kind, place, attribute, expected }
     }
 
     /// A text, where it is there.
@@ -152,6 +158,14 @@ impl<'a> Reader<'a> {
             })
             .transpose()
     }
+}
+
+/// The customer that the key of an item names: its partition, or that of the touch that waits in it.
+pub(crate) fn customer_named(item: &Item) -> Option<CustomerId> {
+    ["pk", "tp"].into_iter().find_map(|name| match item.get(name) {
+        Some(Value::S(text)) => crate::key::customer_of(text),
+        Some(Value::N(_)) | None => None,
+    })
 }
 
 /// Lower-case hexadecimal digits.

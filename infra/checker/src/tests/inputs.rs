@@ -65,6 +65,8 @@ fn a_file_that_breaks_off_is_an_error_and_not_a_short_file() {
         policy: &replay.policy,
         profile: &replay.profile,
         holidays: &replay.holidays,
+        countries: &replay.countries,
+        open_questions: replay.open_questions,
         messages: messages.as_bytes(),
         decisions: BufReader::new(Broken),
         from: replay.from,

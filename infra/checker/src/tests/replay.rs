@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 
-use crate::{Inputs, ObligationHistory, Report, check};
+use crate::{Countries, Inputs, ObligationHistory, OpenQuestions, Report, check};
 
 pub(super) const POLICY: &str = r#"
 id = "standard"
@@ -93,6 +93,8 @@ pub(super) struct Replay {
     pub(super) policy: String,
     pub(super) profile: String,
     pub(super) holidays: String,
+    pub(super) countries: Countries,
+    pub(super) open_questions: OpenQuestions,
     pub(super) messages: Vec<String>,
     pub(super) decisions: Vec<String>,
     pub(super) from: NaiveDate,
@@ -183,6 +185,8 @@ impl Replay {
             policy: POLICY.into(),
             profile: PROFILE.into(),
             holidays: HOLIDAYS.into(),
+            countries: Countries { home: "CO".into(), ..Countries::default() },
+            open_questions: OpenQuestions::AsWritten,
             messages: correct_messages().iter().map(Value::to_string).collect(),
             decisions: correct_decisions().iter().map(Value::to_string).collect(),
             from: march(16),
@@ -202,6 +206,8 @@ impl Replay {
             policy: &self.policy,
             profile: &self.profile,
             holidays: &self.holidays,
+            countries: &self.countries,
+            open_questions: self.open_questions,
             messages: messages.as_bytes(),
             decisions: decisions.as_bytes(),
             from: self.from,

@@ -1,6 +1,10 @@
 //! `cargo puntual check-contact`: may this contact be made at this moment, and by which article.
 //!
-//! Invariant: what cannot be understood is an error that names its place, and never an allowed contact.
+//! Invariant: what cannot be understood is an error that names its place, and never an allowed contact. What is not said
+//! is read on the strict side.
+
+mod vectors;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,10 +16,12 @@ use clap::Args;
 use domain::channel::{Channel, Purpose};
 use domain::contact::Contact;
 use domain::contact_check::{ContactAnswer, ContactQuery};
-use domain::jurisdiction::{Adjustment, BuiltInError, Jurisdiction, TenantJurisdictions};
+use domain::jurisdiction::{BuiltInError, Jurisdiction, TenantJurisdictions};
 use domain::tenant::Tenant;
 use runtime::decision_log::local;
 use serde::Deserialize;
+
+use crate::clock;
 
 /// The most earlier contacts that one question may name.
 const PRIOR_MAX: usize = 10_000;
@@ -23,10 +29,12 @@ const PRIOR_MAX: usize = 10_000;
 /// Says whether a contact may be made at a moment, by which article, and when it may next.
 #[derive(Debug, Args)]
 pub(crate) struct CheckContactArguments {
-    /// A CSV file of questions: id, jurisdiction, timezone, purpose, channel, at, prior; other columns are ignored.
+    /// A CSV file of questions: id, jurisdiction, timezone, purpose, channel, at, prior; other columns are ignored. It is
+    /// answered by the bare profiles, unless a tenant is given.
     #[arg(long, conflicts_with_all = ["jurisdiction", "purpose", "channel", "at", "prior", "time_zone"])]
     vectors: Option<PathBuf>,
-    /// The settings of a tenant, as TOML: its own contact rules are laid over the profiles.
+    /// The settings of a tenant, as TOML: its own contact rules are laid over the profiles, and open legal questions that
+    /// it does not answer have the strict answer.
     #[arg(long)]
     tenant: Option<PathBuf>,
     /// The profile, such as CO; the tenant's own where a tenant is given and no profile.
@@ -41,7 +49,8 @@ pub(crate) struct CheckContactArguments {
     /// When, with its offset: 2026-07-13T10:00:00-05:00.
     #[arg(long, required_unless_present = "vectors")]
     at: Option<String>,
-    /// Earlier contacts, as JSON: [{"at":"…","channel":"sms","direct":false}].
+    /// Earlier contacts, as JSON: [{"at":"…","channel":"sms","direct":false}]. One that does not say whether the customer
+    /// answered counts as answered, which allows less.
     #[arg(long, default_value = "[]")]
     prior: String,
     /// The customer's time zone; the profile's where it is not said.
@@ -49,13 +58,11 @@ pub(crate) struct CheckContactArguments {
     time_zone: Option<String>,
 }
 
-/// One question as it is asked, before it is understood.
-#[derive(Debug, Deserialize)]
+/// One question as it is asked, before it is understood. An empty jurisdiction is the tenant's own, an empty time zone
+/// that of the profile.
+#[derive(Debug)]
 struct Asked {
-    #[serde(default)]
-    id: String,
     jurisdiction: String,
-    #[serde(default)]
     timezone: String,
     purpose: String,
     channel: String,
@@ -69,8 +76,13 @@ struct Asked {
 struct Earlier {
     at: DateTime<FixedOffset>,
     channel: Channel,
-    #[serde(default)]
+    /// Whether the customer answered. A contact that does not say so counts wherever an answered one does.
+    #[serde(default = "answered")]
     direct: bool,
+}
+
+const fn answered() -> bool {
+    true
 }
 
 /// The profiles that a question may name.
@@ -86,7 +98,8 @@ impl Profiles {
             .with_context(|| format!("the settings {} cannot be read", path.display()))?;
         let place = || format!("{}", path.display());
         let tenant: Tenant = toml::from_str(&text).with_context(place)?;
-        Ok(Self::OfTenant(Box::new(TenantJurisdictions::new(&tenant).with_context(place)?)))
+        let today = clock::now().with_timezone(&tenant.time_zone).date_naive();
+        Ok(Self::OfTenant(Box::new(TenantJurisdictions::new(&tenant, today).with_context(place)?)))
     }
 
     /// The profile of an id; of none, the one that the tenant chose.
@@ -160,7 +173,11 @@ impl<'a> Question<'a> {
     }
 
     fn next_allowed_at(&self) -> Option<DateTime<FixedOffset>> {
-        self.jurisdiction.next_allowed_at(&self.query()).map(|at| local(at, self.time_zone))
+        self.next_allowed_under(self.jurisdiction)
+    }
+
+    fn next_allowed_under(&self, jurisdiction: &Jurisdiction) -> Option<DateTime<FixedOffset>> {
+        jurisdiction.next_allowed_at(&self.query()).map(|at| local(at, self.time_zone))
     }
 }
 
@@ -169,96 +186,18 @@ pub(crate) fn check_contact(arguments: CheckContactArguments) -> anyhow::Result<
         arguments;
     let profiles = Profiles::read(tenant.as_deref())?;
     if let Some(file) = vectors {
-        return check_file(&file, &profiles);
+        return vectors::check_file(&file, &profiles);
+    }
+    for (key, given) in [("--jurisdiction", &jurisdiction), ("--time-zone", &time_zone)] {
+        if given.as_ref().is_some_and(|text| text.trim().is_empty()) {
+            bail!("{key} is empty; expected a name, or the argument left out");
+        }
     }
     let (Some(purpose), Some(channel), Some(at)) = (purpose, channel, at) else {
         bail!("a question needs --purpose, --channel and --at");
     };
     let (jurisdiction, timezone) = (jurisdiction.unwrap_or_default(), time_zone.unwrap_or_default());
-    let asked = Asked { id: String::new(), jurisdiction, timezone, purpose, channel, at, prior };
-    say(&Question::of(&asked, &profiles)?);
+    let asked = Asked { jurisdiction, timezone, purpose, channel, at, prior };
+    words::say(&Question::of(&asked, &profiles)?);
     Ok(ExitCode::SUCCESS)
-}
-
-/// An adjustment in words: where it stands, why, and who allowed it.
-fn described(adjustment: &Adjustment) -> String {
-    let record = match (&adjustment.approved_by, adjustment.approved_on) {
-        (Some(by), Some(on)) => format!(" (approved by {by} on {on})"),
-        (Some(by), None) => format!(" (approved by {by})"),
-        (None, _) => String::new(),
-    };
-    format!("{}, because: {}{record}", adjustment.place, adjustment.reason)
-}
-
-/// What the tenant added to a contact that the profile alone refuses.
-#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
-fn say_what_allowed_it(question: &Question<'_>) {
-    let Ok(base) = Jurisdiction::built_in(question.jurisdiction.id()) else { return };
-    let alone = base.check(&question.query());
-    if alone.is_allowed() {
-        return;
-    }
-    println!("The profile alone refuses it: {}.", alone.reason());
-    for adjustment in question.jurisdiction.adjustments_for(question.purpose, question.channel) {
-        println!("Allowed by the tenant's own rule: {}.", described(adjustment));
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
-fn say(question: &Question<'_>) {
-    let at = local(question.at, question.time_zone).format("%A %Y-%m-%d %H:%M:%S %:z");
-    let what = format!("{} by {} on {at}", question.purpose, question.channel);
-    let reviewed = question.jurisdiction.reviewed_on();
-    let profile = format!("profile {}, reviewed on {reviewed}", question.jurisdiction.id());
-    match question.answer() {
-        ContactAnswer::Allowed(permission) => {
-            let cite = permission.cite.unwrap_or("no article");
-            println!("Allowed: {what}.\nGrounds: {cite} ({}; {profile}).", permission.basis.as_str());
-            say_what_allowed_it(question);
-        }
-        ContactAnswer::Refused(refusal) => {
-            let cite = refusal.cite.unwrap_or("no article");
-            println!("Not allowed: {what}.\nReason: {}.", refusal.code);
-            println!("Grounds: {cite} ({}; {profile}).", refusal.basis.as_str());
-            if let Some(adjustment) = refusal.adjustment {
-                println!("Decided by the tenant's own rule: {}.", described(adjustment));
-            }
-            match question.next_allowed_at() {
-                Some(next) => println!("Next allowed: {}.", next.format("%A %Y-%m-%d %H:%M:%S %:z")),
-                None => println!("Next allowed: at no time that the profile knows."),
-            }
-        }
-    }
-}
-
-/// Answers every question of a file. One that cannot be understood is refused in its line and said on standard error.
-fn check_file(path: &Path, profiles: &Profiles) -> anyhow::Result<ExitCode> {
-    let mut reader = csv::Reader::from_path(path)
-        .with_context(|| format!("the file {} cannot be read", path.display()))?;
-    let mut writer = csv::Writer::from_writer(std::io::stdout().lock());
-    writer.write_record(["id", "allowed", "reason", "next_allowed"])?;
-    let mut bad = 0_usize;
-    for asked in reader.deserialize::<Asked>() {
-        let asked = asked.with_context(|| format!("{}", path.display()))?;
-        let id = domain::csv_text::neutralise_csv(&asked.id);
-        match Question::of(&asked, profiles) {
-            Ok(question) => {
-                let answer = question.answer();
-                let next = question.next_allowed_at().map_or(String::new(), |at| at.to_rfc3339());
-                writer.write_record([
-                    &*id,
-                    if answer.is_allowed() { "true" } else { "false" },
-                    answer.reason(),
-                    &next,
-                ])?;
-            }
-            Err(problem) => {
-                bad += 1;
-                eprintln!("id {:?}: {problem:#}", asked.id);
-                writer.write_record([&*id, "false", "error", ""])?;
-            }
-        }
-    }
-    writer.flush()?;
-    Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use chrono::NaiveDate;
 use clap::Args;
 use domain::content_check::lists_reviewed_on;
-use domain::jurisdiction::{Jurisdiction, TenantJurisdictions};
+use domain::jurisdiction::{ContactRules, Jurisdiction, TenantJurisdictions};
 use domain::policy::Policy;
 use domain::tenant::Tenant;
 use serde::Serialize;
@@ -65,8 +65,15 @@ pub(crate) fn check_policy(arguments: &CheckPolicyArguments) -> anyhow::Result<E
     });
     let tenant = tenant.transpose()?;
     let built_in = Jurisdiction::built_in(&arguments.jurisdiction)?;
-    let own = tenant.as_ref().map(TenantJurisdictions::new).transpose()?;
-    let jurisdiction = own.as_ref().map_or(Ok(built_in), |own| own.named(&arguments.jurisdiction))?;
+    // A lender that is not named has answered no open question, and so has the strict answers.
+    let jurisdiction = match &tenant {
+        None => built_in.adjusted(&ContactRules::default(), clock::now().date_naive())?,
+        Some(tenant) => {
+            let today = clock::now().with_timezone(&tenant.time_zone).date_naive();
+            TenantJurisdictions::new(tenant, today)?.named(&arguments.jurisdiction)?.clone()
+        }
+    };
+    let jurisdiction = &jurisdiction;
     let from =
         arguments.from.unwrap_or_else(|| clock::now().with_timezone(&jurisdiction.time_zone()).date_naive());
     let found = objections(&text, &policy, jurisdiction, tenant.as_ref().map(|t| &t.lender), from);

@@ -15,7 +15,7 @@ use domain::calendar::HolidayTable;
 use domain::contact::ContactPoint;
 use domain::customer::Customer;
 use domain::ids::{CustomerId, PolicyId, TenantId};
-use domain::jurisdiction::Jurisdiction;
+use domain::jurisdiction::{Jurisdiction, TenantJurisdictions};
 use domain::tenant::Tenant;
 use runtime::rules::suppressed_channels;
 use serde_json::{Value, json};
@@ -66,13 +66,15 @@ pub(crate) async fn evidence(arguments: EvidenceArguments) -> anyhow::Result<Exi
     let store = Store::file(&database)
         .with_context(|| format!("the database {} cannot be opened", database.display()))?;
     let tenant: Tenant = toml::from_str(demo::TENANT).context("the demo's tenant")?;
+    let today = clock::now().with_timezone(&tenant.time_zone).date_naive();
+    let profiles = TenantJurisdictions::new(&tenant, today).context("the tenant's contact rules")?;
     let tenant = tenant.id;
     let customer = CustomerId::new(&arguments.customer).context("--customer")?;
     let Some(facts) = store.customer_facts(&tenant, &customer).await? else {
         eprintln!("error: no import has named customer {customer} of {tenant}; nothing was written");
         return Ok(ExitCode::from(UNKNOWN_CUSTOMER));
     };
-    let file = gather(&store, &tenant, &facts, arguments.with_contact_data).await?;
+    let file = gather(&store, (&tenant, &profiles), &facts, arguments.with_contact_data).await?;
     let text = serde_json::to_string_pretty(&file)? + "\n";
     fs::write(&arguments.out, text)
         .with_context(|| format!("the file {} cannot be written", arguments.out.display()))?;
@@ -94,13 +96,13 @@ fn say(arguments: &EvidenceArguments, file: &Value) {
 
 async fn gather(
     store: &Store,
-    tenant: &TenantId,
+    (tenant, known): (&TenantId, &TenantJurisdictions),
     facts: &CustomerFacts,
     with_contact_data: bool,
 ) -> anyhow::Result<Value> {
     let CustomerFacts { customer, fence, obligations } = facts;
     let trail = store.audit_trail(tenant, &customer.id).await?;
-    let (policies, profiles) = rule_texts(store, tenant, &trail).await?;
+    let (policies, profiles) = rule_texts(store, (tenant, known), &trail).await?;
     let touches = store.touches(tenant, &customer.id).await?;
     let payments = store.payments(tenant, &customer.id).await?;
     let suppressed = suppressed_channels(store, &suppression_key(), tenant, customer).await?;
@@ -184,7 +186,7 @@ fn touch(record: &TouchRecord) -> Value {
 /// The texts of every policy and profile that an entry names.
 async fn rule_texts(
     store: &Store,
-    tenant: &TenantId,
+    (tenant, known): (&TenantId, &TenantJurisdictions),
     trail: &[AuditEntry],
 ) -> anyhow::Result<(Vec<Value>, Vec<Value>)> {
     let (mut policies, mut profiles) = (BTreeSet::new(), BTreeSet::new());
@@ -199,7 +201,7 @@ async fn rule_texts(
     for (id, version) in &policies {
         policy_texts.push(policy_text(store, tenant, id, *version).await?);
     }
-    let profile_texts = profiles.iter().map(|(id, version)| profile_text(id, version));
+    let profile_texts = profiles.iter().map(|(id, version)| profile_text(known, id, version));
     Ok((policy_texts, profile_texts.collect::<anyhow::Result<_>>()?))
 }
 
@@ -209,28 +211,23 @@ async fn policy_text(store: &Store, tenant: &TenantId, id: &PolicyId, version: u
     Ok(json!({"id": id, "version": version, "text": text}))
 }
 
-/// The texts of a profile: a variant says only what is different from the profile that it extends, which comes first.
-fn profile_text(id: &str, version: &str) -> anyhow::Result<Value> {
+/// The texts of a profile, each laid over the one before it, and its holidays. An entry was decided by a profile as it
+/// holds for the tenant, or by the bare one.
+fn profile_text(known: &TenantJurisdictions, id: &str, version: &str) -> anyhow::Result<Value> {
     let built_in = Jurisdiction::built_in(id)?;
-    if built_in.version() != version {
+    let of_tenant = known.all().filter(|profile| profile.id() == id);
+    let Some(profile) = of_tenant.chain([built_in]).find(|profile| profile.version() == version) else {
+        let expected = known.named(id)?.version();
         bail!(
-            "an entry was decided by profile {id} version {version}; this program has version {}; expected the program that wrote the entry",
-            built_in.version()
+            "an entry was decided by profile {id} version {version}; this program and the tenant's settings give version {expected}; expected those that wrote the entry"
         );
-    }
-    let text = |id: &str| {
-        Jurisdiction::built_in_text(id).with_context(|| format!("the profile {id} is not built in"))
     };
-    let own = text(id)?;
-    let table: toml::Table = own.parse()?;
-    let mut texts = vec![own];
-    let mut holidays = table.get("holidays").and_then(toml::Value::as_str).map(str::to_owned);
-    if let Some(base) = table.get("extends").and_then(toml::Value::as_str) {
-        let base = text(base)?;
-        let base_table: toml::Table = base.parse()?;
-        holidays = holidays.or(base_table.get("holidays").and_then(toml::Value::as_str).map(str::to_owned));
-        texts.insert(0, base);
+    let texts: Vec<&str> = profile.texts().collect();
+    let mut holidays = None;
+    for text in &texts {
+        let table: toml::Table = text.parse()?;
+        let named = table.get("holidays").and_then(toml::Value::as_str);
+        holidays = named.map_or(holidays, HolidayTable::built_in_text);
     }
-    let holidays = holidays.as_deref().and_then(HolidayTable::built_in_text);
     Ok(json!({"id": id, "version": version, "texts": texts, "holidays": holidays}))
 }

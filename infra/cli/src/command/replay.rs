@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use checker::{Inputs, ObligationHistory, Report, check};
+use checker::{Countries, Inputs, ObligationHistory, OpenQuestions, Report, check};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use clap::Args;
 use domain::calendar::HolidayTable;
 use domain::import::record::{AccountRow, Record};
-use domain::jurisdiction::Jurisdiction;
+use domain::jurisdiction::{Jurisdiction, TenantJurisdictions};
 use domain::policy::Policy;
 use domain::tenant::Tenant;
 use import_accounts::{ReadOptions, ReadSummary, RowOutcome, read_records};
@@ -88,6 +88,8 @@ pub(crate) async fn replay(arguments: ReplayArguments) -> anyhow::Result<ExitCod
         .with_context(|| format!("the policy {} cannot be read", arguments.policy.display()))?;
     let parsed = Policy::parse(&policy).with_context(|| format!("{}", arguments.policy.display()))?;
     let tenant = tenant_of(jurisdiction, &parsed)?;
+    let profiles = TenantJurisdictions::new(&tenant, arguments.from).context("the demo's contact rules")?;
+    let jurisdiction = profiles.own()?;
     policy_check::refuse(&policy, &parsed, jurisdiction, &tenant.lender, arguments.from)
         .with_context(|| format!("{}", arguments.policy.display()))?;
     let (rows, read, digest) = read_rows(&arguments)?;
@@ -199,18 +201,36 @@ fn check_files(
     let zoned = |row: &AccountRow| Some((row.customer.id.to_string(), row.customer.time_zone?));
     let time_zones: BTreeMap<String, Tz> = replay.timeline.rows().iter().filter_map(zoned).collect();
     let (profile, holidays) = profile_texts(jurisdiction.id())?;
+    let countries = countries(replay)?;
     let inputs = Inputs {
         history: &history,
         time_zones: &time_zones,
         policy,
         profile: &profile,
         holidays,
+        countries: &countries,
+        // The lender of a replay has answered nothing.
+        open_questions: OpenQuestions::Strict,
         messages: open(&files.messages)?,
         decisions: open(&files.decisions)?,
         from: arguments.from,
         to: arguments.to,
     };
     check(inputs).context("the checker could not read the files")
+}
+
+/// Where the customers of a replay live, and every profile and holiday table that there is.
+fn countries(replay: &Replay<'_>) -> anyhow::Result<Countries> {
+    let of =
+        |row: &AccountRow| Some((row.customer.id.to_string(), row.customer.country?.as_str().to_owned()));
+    let profile = |id: &'static str| Ok((id.to_owned(), profile_texts(id)?.0));
+    let table = |id: &'static str| Some((id.to_owned(), HolidayTable::built_in_text(id)?.to_owned()));
+    Ok(Countries {
+        home: replay.tenant.country.as_str().to_owned(),
+        of_customers: replay.timeline.rows().iter().filter_map(of).collect(),
+        profiles: Jurisdiction::built_in_ids().map(profile).collect::<anyhow::Result<_>>()?,
+        holidays: HolidayTable::built_in_ids().filter_map(table).collect(),
+    })
 }
 
 /// The texts that the checker reads the contact rules from: the profile, in full, and its holidays.

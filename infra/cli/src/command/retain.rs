@@ -47,9 +47,9 @@ pub(crate) async fn retain(arguments: RetainArguments) -> anyhow::Result<ExitCod
         Some(_) => tenant_settings(&store, &scope.tenant).await?,
         None => demo_tenant,
     };
-    let profiles = TenantJurisdictions::new(&tenant).context("the tenant's contact rules")?;
     let now = clock::now();
     let actual = now.with_timezone(&tenant.time_zone).date_naive();
+    let profiles = TenantJurisdictions::new(&tenant, actual).context("the tenant's contact rules")?;
     let today = arguments.today.unwrap_or(actual);
     if today > actual && !arguments.dry_run {
         bail!("{today} lies in the future; expected a day up to {actual}, or --dry-run");

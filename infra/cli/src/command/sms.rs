@@ -55,6 +55,7 @@ pub(crate) fn sms(arguments: SmsArguments) -> anyhow::Result<ExitCode> {
     let text = arguments.text.unwrap_or_default();
     let text = if arguments.transliterate { transliterate(&text).into_owned() } else { text };
     let size = measure(&text);
-    println!("{}, {} units, {} parts", size.encoding, size.units, size.parts);
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    println!("{}, {}, {}", size.encoding, counted(size.units, "unit"), counted(size.parts, "part"));
     Ok(ExitCode::SUCCESS)
 }

@@ -200,7 +200,10 @@ fn accounts(
             kind: customer.kind.map(|c| word_column("customer.kind", c, known_kinds)).transpose()?,
             role: customer
                 .role
-                .map(|c| word_column("customer.role", c, Role::ALL.iter().map(|r| (r.as_str(), *r))))
+                .map(|c| {
+                    let words = Role::ALL.iter().map(|r| (r.as_str(), *r));
+                    word_column("customer.role", c, words.chain([("co debtor", Role::Codebtor)]))
+                })
                 .transpose()?,
             country: customer.country,
             time_zone: customer.time_zone,

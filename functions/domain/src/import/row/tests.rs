@@ -108,6 +108,9 @@ fn a_sound_row_becomes_a_record() {
         [(Channel::Email, false, "2026-01-05".to_owned()), (Channel::Sms, true, "2026-01-05".to_owned())]
     );
     assert_eq!(customer.role, Role::Guarantor);
+    for word in ["codebtor", "co-debtor", "Co_Debtor"] {
+        assert_eq!(parse_with(&[("Papel", word)]).unwrap().customer.role, Role::Codebtor, "{word}");
+    }
     let word = customer.consents.first().unwrap();
     assert_eq!(word.source, ConsentSource::Import);
     assert_eq!(word.evidence.as_ref().unwrap().as_str(), "DOC-7");

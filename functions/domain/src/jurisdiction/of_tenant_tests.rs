@@ -1,0 +1,120 @@
+//! Which profile protects a tenant's customers, and how open questions are answered for them.
+
+use super::adjust_tests::{adjusted, mistakes, reason, sent, tenant, today};
+use super::*;
+
+#[test]
+fn an_open_question_has_the_strict_answer_unless_the_tenant_gave_another() {
+    let answers = |profile: &Jurisdiction| -> Vec<String> {
+        profile.questions().iter().map(|q| profile.answer_to(q).unwrap_or("none").to_owned()).collect()
+    };
+    let built_in = |id| answers(Jurisdiction::built_in(id).unwrap());
+    assert_eq!(built_in("CO"), ["attempts"]);
+    assert_eq!(built_in("CO-DIRECT"), ["conversations"]);
+    assert_eq!(built_in("PE"), ["yes", "no"]);
+    for id in Jurisdiction::built_in_ids() {
+        for question in Jurisdiction::built_in(id).unwrap().questions() {
+            assert!(question.answers.contains_key(&question.strict), "{id} {}", question.id);
+        }
+        let of_a_tenant = adjusted(id, "");
+        for question in of_a_tenant.questions() {
+            assert_eq!(of_a_tenant.answer_to(question), Some(&*question.strict), "{id} {}", question.id);
+        }
+    }
+
+    // Counting conversations allows what counting attempts refuses.
+    let record = "reason = \"the later opinion\"\napproved_by = \"counsel\"\napproved_on = \"2026-11-02\"";
+    let co = adjusted(
+        "CO",
+        &format!("[contact_rules.CO.answers.counted_contacts]\nanswer = \"conversations\"\n{record}"),
+    );
+    let prior = [sent("2026-03-04T09:00:00-05:00")];
+    let at = "2026-03-04T11:00:00-05:00";
+    assert_eq!(reason(&co, Purpose::Overdue, Channel::Sms, at, &prior), "ok");
+    assert_eq!(answers(&co), ["conversations"]);
+    assert_eq!(co.adjustments_for(Purpose::Overdue, Channel::Sms).len(), 1);
+
+    // The strict answer needs no record, and Peru's weekends are closed for reminders, too.
+    let strict = "[contact_rules.PE.answers]\nhours_cover_pre_due = { answer = \"yes\" }";
+    let saturday = "2026-03-07T10:00:00-05:00";
+    for pe in [adjusted("PE", strict), adjusted("PE", "")] {
+        assert_eq!(
+            reason(&pe, Purpose::PreDue, Channel::Sms, saturday, &[]),
+            "outside_hours contact_rules.PE.answers.hours_cover_pre_due"
+        );
+        assert_eq!(answers(&pe), ["yes", "yes"]);
+    }
+    let bare = Jurisdiction::built_in("PE").unwrap();
+    assert_eq!(reason(bare, Purpose::PreDue, Channel::Sms, saturday, &[]), "ok");
+    let as_the_profile = format!("[contact_rules.PE.answers.hours_cover_pre_due]\nanswer = \"no\"\n{record}");
+    let pe = adjusted("PE", &as_the_profile);
+    assert_eq!(reason(&pe, Purpose::PreDue, Channel::Sms, saturday, &[]), "ok");
+    assert_eq!(answers(&pe), ["yes", "no"]);
+    let told = mistakes("[contact_rules.PE.answers]\nhours_cover_pre_due = { answer = \"no\" }");
+    assert!(told.contains("hours_cover_pre_due: this answer allows more than the strict one"), "{told}");
+
+    // A profile that counts less is chosen by name and still needs the record.
+    let (direct, two) = (adjusted("CO-DIRECT", ""), [sent("2026-03-04T09:00:00-05:00")]);
+    let at = "2026-03-04T11:00:00-05:00";
+    assert_eq!(answers(&direct), ["attempts"]);
+    assert_eq!(reason(&direct, Purpose::Overdue, Channel::Sms, at, &two), "daily_cap profile");
+    let chosen =
+        format!("[contact_rules.CO-DIRECT.answers.counted_contacts]\nanswer = \"conversations\"\n{record}");
+    assert_eq!(reason(&adjusted("CO-DIRECT", &chosen), Purpose::Overdue, Channel::Sms, at, &two), "ok");
+    let lenient = format!("[contact_rules.PE.answers.hours_cover_messages]\nanswer = \"no\"\n{record}");
+    let pe = adjusted("PE", &lenient);
+    assert_eq!(reason(&pe, Purpose::Overdue, Channel::Sms, saturday, &[]), "ok");
+    assert_eq!(reason(&pe, Purpose::Overdue, Channel::Call, saturday, &[]), "outside_hours profile");
+
+    // What the profile says already changes nothing but the words that the version covers.
+    let same = adjusted("CO", "[contact_rules.CO.answers]\ncounted_contacts = { answer = \"attempts\" }");
+    assert_eq!(same.counting(), Jurisdiction::built_in("CO").unwrap().counting());
+}
+
+#[test]
+fn each_customer_gets_the_adjusted_profile_of_its_country() {
+    let more = "[[contact_rules.PE.closed_days]]\non = \"2026-12-24\"\nreason = \"r\"\n\
+                [[contact_rules.DEFAULT.closed_days]]\non = \"2026-12-31\"\nreason = \"r\"";
+    let profiles = TenantJurisdictions::new(&tenant(more), today()).unwrap();
+    let of = |code: Option<&str>| {
+        let found = profiles.for_country(code.map(|c| Country::new(c).unwrap())).unwrap();
+        (found.id().to_owned(), found.version() == Jurisdiction::built_in(found.id()).unwrap().version())
+    };
+    assert_eq!(of(None), ("CO".to_owned(), true));
+    assert_eq!(of(Some("CO")), ("CO".to_owned(), true));
+    assert_eq!(of(Some("PE")), ("PE".to_owned(), false));
+    assert_eq!(of(Some("FR")), ("DEFAULT".to_owned(), false));
+    let mut broken = tenant("");
+    broken.jurisdiction = "XX".to_owned();
+    let error = TenantJurisdictions::new(&broken, today()).unwrap_err().to_string();
+    assert!(error.starts_with("jurisdiction: unknown jurisdiction \"XX\""), "{error}");
+}
+
+#[test]
+fn a_profile_of_any_country_keeps_the_holidays_of_the_customers_own() {
+    let profiles = TenantJurisdictions::new(&tenant(""), today()).unwrap();
+    let of = |code: &str| profiles.for_country(Some(Country::new(code).unwrap())).unwrap();
+    let told = |profile: &Jurisdiction, at: &str| reason(profile, Purpose::PreDue, Channel::Sms, at, &[]);
+    // 25 May is a holiday of Argentina and nowhere near one of Brazil; 21 April is one of Brazil.
+    let (revolution, tiradentes) = ("2026-05-25T12:00:00Z", "2026-04-21T12:00:00Z");
+    let (argentina, brazil, france) = (of("AR"), of("BR"), of("FR"));
+    assert_eq!([argentina.id(), brazil.id(), france.id()], [DEFAULT_ID; 3]);
+    assert_eq!(told(argentina, revolution), "holiday profile");
+    assert_eq!([told(argentina, tiradentes), told(brazil, revolution)], ["ok", "ok"]);
+    assert_eq!(told(brazil, tiradentes), "holiday profile");
+    assert_eq!([told(france, revolution), told(france, tiradentes)], ["ok", "ok"]);
+    // Where there is a table, a day that it does not hold is refused; without one the weekday alone decides.
+    let outside = "2031-05-26T12:00:00Z";
+    assert_eq!([told(argentina, outside), told(france, outside)], ["no_calendar profile", "ok"]);
+    let versions = [argentina.version(), brazil.version(), france.version()];
+    assert!(versions[0] != versions[1] && versions[1] != versions[2] && versions[0] != versions[2]);
+    assert_eq!(argentina.texts().last(), Some("holidays = \"AR\"\n"));
+    // A tenant of such a country, and its customers of unknown country, have them too.
+    let mut own = tenant("");
+    own.country = Country::new("AR").unwrap();
+    own.jurisdiction = DEFAULT_ID.to_owned();
+    let profiles = TenantJurisdictions::new(&own, today()).unwrap();
+    assert_eq!(told(profiles.for_country(None).unwrap(), revolution), "holiday profile");
+    assert_eq!(told(profiles.own().unwrap(), revolution), "holiday profile");
+    assert_eq!(profiles.all().filter(|p| p.version() == argentina.version()).count(), 1);
+}

@@ -1,0 +1,134 @@
+//! One answer in words, for a compliance officer: the article, what else is needed, and what the law leaves open.
+
+use chrono::{DateTime, FixedOffset};
+use domain::contact_check::ContactAnswer;
+use domain::jurisdiction::{Adjustment, ContactRules, Jurisdiction, Requirement};
+use runtime::decision_log::local;
+
+use super::Question;
+use crate::clock;
+
+#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
+pub(super) fn say(question: &Question<'_>) {
+    let what = format!("{} by {} on {}", question.purpose, question.channel, moment(question));
+    let reviewed = question.jurisdiction.reviewed_on();
+    let profile = format!("profile {}, reviewed on {reviewed}", question.jurisdiction.id());
+    match question.answer() {
+        ContactAnswer::Allowed(permission) => {
+            let cite = permission.cite.unwrap_or("no article");
+            println!("Allowed: {what}.\nGrounds: {cite} ({}; {profile}).", permission.basis.as_str());
+            if permission.exempt {
+                println!("Exempt: neither hours nor limits apply.");
+            }
+            say_what_allowed_it(question);
+        }
+        ContactAnswer::Refused(refusal) => {
+            let cite = refusal.cite.unwrap_or("no article");
+            println!("Not allowed: {what}.\nReason: {}.", refusal.code);
+            println!("Grounds: {cite} ({}; {profile}).", refusal.basis.as_str());
+            if let Some(adjustment) = refusal.adjustment {
+                println!("Decided by the tenant's own rule: {}.", described(adjustment));
+            }
+            println!("Next allowed: {}.", next(question.next_allowed_at()));
+        }
+    }
+    say_what_is_needed(question);
+    say_open_questions(question);
+}
+
+fn moment(question: &Question<'_>) -> String {
+    local(question.at, question.time_zone).format("%A %Y-%m-%d %H:%M:%S %:z").to_string()
+}
+
+fn next(at: Option<DateTime<FixedOffset>>) -> String {
+    at.map_or_else(
+        || "at no time that the profile knows".to_owned(),
+        |at| at.format("%A %Y-%m-%d %H:%M:%S %:z").to_string(),
+    )
+}
+
+/// An adjustment in words: where it stands, why, and who allowed it.
+fn described(adjustment: &Adjustment) -> String {
+    let record = match (&adjustment.approved_by, adjustment.approved_on) {
+        (Some(by), Some(on)) => format!(" (approved by {by} on {on})"),
+        (Some(by), None) => format!(" (approved by {by})"),
+        (None, _) => String::new(),
+    };
+    format!("{}, because: {}{record}", adjustment.place, adjustment.reason)
+}
+
+/// What the tenant added to a contact that the profile alone refuses.
+#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
+fn say_what_allowed_it(question: &Question<'_>) {
+    let Ok(base) = Jurisdiction::built_in(question.jurisdiction.id()) else { return };
+    let alone = base.check(&question.query());
+    if alone.is_allowed() {
+        return;
+    }
+    println!("The profile alone refuses it: {}.", alone.reason());
+    for adjustment in question.jurisdiction.adjustments_for(question.purpose, question.channel) {
+        println!("Allowed by the tenant's own rule: {}.", described(adjustment));
+    }
+}
+
+/// The gates and the consent that this answer, which is about hours and limits, does not look at.
+#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
+fn say_what_is_needed(question: &Question<'_>) {
+    let (profile, purpose, channel) = (question.jurisdiction, question.purpose, question.channel);
+    let consent = &profile.duties().consent;
+    for gate in profile.requires(purpose, channel) {
+        match gate {
+            Requirement::OptIn => println!("Needed: opt_in, the customer agreed to {purpose} by {channel}."),
+            Requirement::OptInByOwnInitiative => println!(
+                "Needed: opt_in_by_own_initiative, the customer made contact and agreed. No fact that is kept shows \
+                 this, so nothing is sent."
+            ),
+            Requirement::NotInRegistry => {
+                let name = consent.dnc_registry.as_ref().map_or("do not contact", |r| r.name.as_str());
+                println!(
+                    "Needed: {}, the contact point is not in the registry {name}. No fact that is kept shows this, \
+                     so nothing is sent.",
+                    gate.as_str()
+                );
+            }
+        }
+    }
+    let basis = consent.channel_authorisation.as_ref();
+    let basis = basis.map_or(String::new(), |word| format!(" ({word}, by the profile)"));
+    println!(
+        "Needed: consent, the customer authorised {channel} for {purpose}{basis} and did not withdraw it."
+    );
+}
+
+/// How open legal questions about the contact were answered, and what the strict answers say.
+#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
+fn say_open_questions(question: &Question<'_>) {
+    let profile = question.jurisdiction;
+    for open in profile.questions_about(question.purpose, question.channel) {
+        let Some(id) = profile.answer_to(open) else { continue };
+        let means = |id: &str| open.answers.get(id).map_or("", |answer| answer.means.as_str());
+        println!("Open question {}: {}", open.id, open.asks);
+        if id == open.strict {
+            println!("  Answered with the strict answer, {id}: {}.", means(id));
+            continue;
+        }
+        println!("  Answered with {id}: {}.", means(id));
+        println!("  The strict answer, {}: {}. {}", open.strict, means(&open.strict), strictly(question));
+        println!("  A tenant that records no other answer has the strict one.");
+    }
+}
+
+/// What the profile says with the strict answers to all of its questions.
+fn strictly(question: &Question<'_>) -> String {
+    let strict = Jurisdiction::built_in(question.jurisdiction.id())
+        .ok()
+        .and_then(|base| base.adjusted(&ContactRules::default(), clock::now().date_naive()).ok());
+    let Some(strict) = strict else { return "It cannot be said.".to_owned() };
+    match strict.check(&question.query()) {
+        ContactAnswer::Allowed(_) => "It allows the contact, too.".to_owned(),
+        ContactAnswer::Refused(refusal) => {
+            let next = next(question.next_allowed_under(&strict));
+            format!("It refuses the contact: {}; next allowed: {next}.", refusal.code)
+        }
+    }
+}
