@@ -1,33 +1,34 @@
 //! The check of texts: whether what a policy would say may be said, and says what it must, in a jurisdiction.
 //!
-//! Invariants: required content is looked for in what a customer would read, with marked values, so that a text passes
-//! only if every message of it names them; forbidden content is looked for in rendered messages and also in every
-//! piece of the sources, so that no branch escapes; a word of a profile that this check does not know is an objection.
+//! Invariants: required content is looked for in what a customer surely sees, with marked values, in every branch of a
+//! text; forbidden content is looked for in rendered messages and in whatever can stand side by side over all branches,
+//! seen or hidden; what has too many branches to look at, and a word of a profile that this check does not know, is an
+//! objection.
 
+mod css;
 mod fold;
 mod forbidden;
 mod lines;
+mod markup;
 mod objection;
 mod required;
 mod sample;
 #[cfg(test)]
 mod tests;
-mod visible;
-
-use std::borrow::Cow;
 
 use chrono::NaiveDate;
 
 use crate::channel::Channel;
 use crate::jurisdiction::{Basis, Confidence, Grounds, Jurisdiction};
 use crate::policy::{Policy, Stage, StatutoryNotice};
-use crate::template::{Message, TemplatePart};
+use crate::template::{Message, MessageContext, TemplatePart, TooManyBranches};
 use crate::tenant::Lender;
 
 use fold::{Folded, Reading};
 use forbidden::{FORBIDDEN, ForbiddenCode, Readings};
+use markup::Markup;
 use required::{Element, REQUIRED};
-use sample::{Marks, Sample};
+use sample::{Compared, Marks, Sample};
 
 pub use lines::TemplateLines;
 pub use objection::{ContentObjection, Finding, Place};
@@ -174,48 +175,82 @@ struct StageTexts<'a> {
 impl StageTexts<'_> {
     fn check(&self, marks: &Marks, objections: &mut Vec<ContentObjection>) {
         let mut found: Vec<ContentObjection> = Vec::new();
-        let samples = marks.samples(self.policy, self.stage);
-        let (first, last) = (samples.first().map(|s| s.dpd), samples.last().map(|s| s.dpd));
-        for sample in samples {
+        self.check_branches(marks, &mut found);
+        let samples = marks.samples(self.policy, self.stage, &Compared::default());
+        for sample in samples.first().into_iter().chain(samples.last()) {
             let rendered = self.policy.templates.render(&self.stage.template, self.channel, &sample.context);
-            match rendered {
-                Ok(message) => {
-                    self.check_message(&sample, &message, &mut found);
-                    // What differs on the days between is in the literals.
-                    if [first, last].contains(&Some(sample.dpd)) {
-                        self.check_words(&message, &mut found);
-                    }
-                }
-                Err(error) => {
-                    let finding = Finding::NotRendered { reason: error.to_string() };
-                    let objection =
-                        ContentObjection { place: self.place(None), finding, grounds: our_choice() };
-                    add(&mut found, objection);
-                }
+            // What cannot be rendered was found above.
+            if let Ok(message) = rendered {
+                self.check_message(&message, &mut found);
             }
         }
-        for (part, words) in self.policy.templates.literals(&self.stage.template, self.channel) {
-            for text in &words {
-                let text = if part == TemplatePart::EmailHtml { &visible::visible_text(text) } else { text };
-                self.check_forbidden(part, text, false, &mut found);
+        let read = |part: TemplatePart, text: &str| match part {
+            TemplatePart::EmailHtml => {
+                let Markup { shown, said } = Markup::of(text);
+                if shown == said { vec![said] } else { vec![shown, said] }
+            }
+            TemplatePart::EmailSubject | TemplatePart::EmailText | TemplatePart::SmsText => {
+                vec![text.to_owned()]
+            }
+        };
+        for (part, pieces) in self.policy.templates.wordings(&self.stage.template, self.channel, &read) {
+            match pieces {
+                Ok(pieces) => pieces.iter().for_each(|p| self.check_forbidden(part, p, false, &mut found)),
+                Err(TooManyBranches) => self.object(Some(part), Finding::TooManyBranches, &mut found),
             }
         }
         objections.append(&mut found);
     }
 
-    fn check_message(&self, sample: &Sample<'_>, message: &Message, found: &mut Vec<ContentObjection>) {
-        for (part, text) in bodies(message) {
-            self.check_required(sample, part, &text, found);
+    /// Holds each part that is read as a whole against what is required, in each of its branches.
+    fn check_branches(&self, marks: &Marks, found: &mut Vec<ContentObjection>) {
+        let (templates, id) = (&self.policy.templates, &self.stage.template);
+        let parts = templates.branches(id, self.channel, self.stage.notice.is_some());
+        let mut compared = Compared::default();
+        for (_, branches) in &parts {
+            compared.days.extend(&branches.days);
+            compared.counts.extend(&branches.counts);
+        }
+        let samples = marks.samples(self.policy, self.stage, &compared);
+        let messages: Vec<MessageContext<'_>> = samples.iter().map(|s| s.context.clone()).collect();
+        for (part, branches) in &parts {
+            let rendered =
+                templates.render_branches((id, self.channel, *part), branches, &messages, |at, text| {
+                    let Some(sample) = samples.get(at) else { return };
+                    if *part == TemplatePart::EmailHtml {
+                        self.check_required(sample, *part, &Markup::of(text).shown, found);
+                    } else {
+                        self.check_required(sample, *part, text, found);
+                    }
+                });
+            match rendered {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    self.object(None, Finding::NotRendered { reason: error.to_string() }, found);
+                }
+                Err(TooManyBranches) => self.object(Some(*part), Finding::TooManyBranches, found),
+            }
         }
     }
 
-    fn check_words(&self, message: &Message, found: &mut Vec<ContentObjection>) {
+    /// Holds a rendered message against what is forbidden.
+    fn check_message(&self, message: &Message, found: &mut Vec<ContentObjection>) {
         if let Some(subject) = &message.subject {
             self.check_forbidden(TemplatePart::EmailSubject, subject, false, found);
         }
-        for (part, text) in bodies(message) {
-            self.check_forbidden(part, &text, true, found);
+        let text_part = if message.sms.is_some() { TemplatePart::SmsText } else { TemplatePart::EmailText };
+        self.check_forbidden(text_part, &message.text, true, found);
+        if let Some(html) = &message.html {
+            let Markup { shown, said } = Markup::of(html);
+            self.check_forbidden(TemplatePart::EmailHtml, &shown, true, found);
+            if said != shown {
+                self.check_forbidden(TemplatePart::EmailHtml, &said, false, found);
+            }
         }
+    }
+
+    fn object(&self, part: Option<TemplatePart>, finding: Finding, found: &mut Vec<ContentObjection>) {
+        add(found, ContentObjection { place: self.place(part), finding, grounds: our_choice() });
     }
 
     fn check_required(
@@ -249,6 +284,9 @@ impl StageTexts<'_> {
         is_body: bool,
         found: &mut Vec<ContentObjection>,
     ) {
+        if let Some((how, words)) = fold::disguise(text) {
+            self.object(Some(part), Finding::Disguised { how, words }, found);
+        }
         for (code, words, grounds) in self.rules.forbidden_in(text) {
             if code == BUREAU_REPORT && self.is_lawful_notice(is_body.then_some(text)) {
                 continue;
@@ -278,14 +316,6 @@ impl StageTexts<'_> {
             part,
         }
     }
-}
-
-/// The parts that a customer reads as a whole, as they are read.
-fn bodies(message: &Message) -> impl Iterator<Item = (TemplatePart, Cow<'_, str>)> {
-    let text_part = if message.sms.is_some() { TemplatePart::SmsText } else { TemplatePart::EmailText };
-    let html =
-        message.html.as_deref().map(|html| (TemplatePart::EmailHtml, visible::visible_text(html).into()));
-    std::iter::once((text_part, message.text.as_str().into())).chain(html)
 }
 
 /// Adds an objection unless the same was found in the same part before: one message is enough to show it.

@@ -45,8 +45,11 @@ impl PolicyObjection {
             Place::Lender { .. } | Place::Profile { .. } => (None, None, None, None),
         };
         let words = match &objection.finding {
-            Finding::Forbidden { words, .. } => Some(words.clone()),
-            Finding::Missing { .. } | Finding::UnknownWord { .. } | Finding::NotRendered { .. } => None,
+            Finding::Forbidden { words, .. } | Finding::Disguised { words, .. } => Some(words.clone()),
+            Finding::Missing { .. }
+            | Finding::UnknownWord { .. }
+            | Finding::TooManyBranches
+            | Finding::NotRendered { .. } => None,
         };
         Self {
             kind: objection.finding.kind(),

@@ -166,40 +166,74 @@ fn join_spelled(words: Vec<Vec<Letter>>) -> Vec<Vec<Letter>> {
     joined
 }
 
+/// The first word that mixes letters of several alphabets, or a sign that turns the direction of writing, with what it
+/// does. A text in one alphabet has no need of either.
+pub(super) fn disguise(text: &str) -> Option<(&'static str, String)> {
+    if let Some(sign) = text.chars().find(|c| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'))
+    {
+        return Some(("turns the direction of writing", sign.to_string()));
+    }
+    if text.is_ascii() {
+        return None;
+    }
+    let word = text.split(|c: char| !c.is_alphanumeric() && !is_invisible(c)).find(|word| {
+        word.contains(|c: char| c.is_ascii_alphabetic())
+            && word.contains(|c: char| c.is_alphabetic() && !is_latin(c))
+    })?;
+    Some(("mixes letters of several alphabets", word.to_owned()))
+}
+
+/// Letters of the Latin alphabet, with accents and in the widths and signs that are made of it.
+fn is_latin(c: char) -> bool {
+    matches!(c,
+        'A'..='Z' | 'a'..='z' | '\u{AA}' | '\u{B5}' | '\u{BA}' | '\u{C0}'..='\u{24F}' | '\u{1E00}'..='\u{1EFF}')
+        || is_invisible(c)
+}
+
 /// Characters that nobody sees: zero-width ones, soft hyphens, marks of the direction of writing, tags.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}'
         | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
         | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// The Latin letter that a letter of another alphabet looks like.
+/// The Latin letter that a letter of another alphabet, or a sign, looks like.
 fn latin(c: char) -> char {
     match c {
-        'а' | 'α' => 'a',
-        'в' | 'β' => 'b',
-        'с' => 'c',
-        'ԁ' => 'd',
-        'е' | 'ε' => 'e',
-        'ɡ' => 'g',
-        'н' => 'h',
-        'і' | 'ι' | 'ı' => 'i',
-        'ј' => 'j',
+        '\u{1F150}'..='\u{1F169}' => nth_letter(c, '\u{1F150}'),
+        '\u{1F170}'..='\u{1F189}' => nth_letter(c, '\u{1F170}'),
+        '\u{1F1E6}'..='\u{1F1FF}' => nth_letter(c, '\u{1F1E6}'),
+        'а' | 'α' | 'ɑ' | 'ᴀ' => 'a',
+        'в' | 'β' | 'ь' | 'ʙ' | 'ß' => 'b',
+        'с' | 'ϲ' | 'ᴄ' => 'c',
+        'ԁ' | 'ɗ' | 'đ' | 'ᴅ' => 'd',
+        'е' | 'ε' | 'є' | 'ɛ' | 'ᴇ' => 'e',
+        'ɡ' | 'ց' | 'ɢ' => 'g',
+        'н' | 'һ' | 'ʜ' => 'h',
+        'і' | 'ι' | 'ı' | 'ɪ' => 'i',
+        'ј' | 'ʝ' | 'ᴊ' => 'j',
         'к' | 'κ' => 'k',
         'ӏ' => 'l',
-        'м' => 'm',
-        'ո' => 'n',
-        'о' | 'ο' | 'ø' => 'o',
-        'р' | 'ρ' => 'p',
-        'ѕ' => 's',
-        'т' | 'τ' => 't',
-        'υ' => 'u',
+        'м' | 'ᴍ' => 'm',
+        'ո' | 'п' | 'η' | 'ɴ' => 'n',
+        'о' | 'ο' | 'ø' | 'σ' | 'ᴏ' | 'օ' => 'o',
+        'р' | 'ρ' | 'ᴘ' => 'p',
+        'г' | 'ʀ' => 'r',
+        'ѕ' | 'ꜱ' => 's',
+        'т' | 'τ' | 'ᴛ' => 't',
+        'υ' | 'ս' | 'ᴜ' => 'u',
         'х' | 'χ' => 'x',
         'у' => 'y',
         'ᴢ' => 'z',
         other => other,
     }
+}
+
+/// The letter at the place of a sign in its block, which runs from A to Z.
+fn nth_letter(c: char, first: char) -> char {
+    let nth = (u32::from(c) - u32::from(first)).min(25);
+    u8::try_from(nth).map_or(c, |nth| char::from(b'a' + nth))
 }
 
 #[cfg(test)]

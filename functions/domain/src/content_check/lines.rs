@@ -60,7 +60,11 @@ impl<'a> TemplateLines<'a> {
         let source = self.text.get(span.clone())?;
         let words = match &objection.finding {
             Finding::Forbidden { code, .. } => FORBIDDEN.code(code).and_then(|known| known.find(source)),
-            Finding::Missing { .. } | Finding::UnknownWord { .. } | Finding::NotRendered { .. } => None,
+            Finding::Disguised { words, .. } => source.find(words.as_str()).map(|at| at..at + words.len()),
+            Finding::Missing { .. }
+            | Finding::UnknownWord { .. }
+            | Finding::TooManyBranches
+            | Finding::NotRendered { .. } => None,
         };
         let byte = span.start + words.map_or(0, |words| words.start);
         Some(self.text.get(..byte)?.matches('\n').count() + 1)

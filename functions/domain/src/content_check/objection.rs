@@ -5,7 +5,7 @@ use std::fmt;
 use crate::channel::Channel;
 use crate::ids::{StageId, TemplateId};
 use crate::jurisdiction::Grounds;
-use crate::template::TemplatePart;
+use crate::template::{CONDITIONS_MAX, TemplatePart};
 
 /// Something wrong with the texts of a policy in a jurisdiction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,15 @@ pub enum Finding {
         /// The word.
         word: String,
     },
+    /// The text has more branches than are looked at, so nothing about it is known.
+    TooManyBranches,
+    /// The words are written so that a person reads something else than a program.
+    Disguised {
+        /// How.
+        how: &'static str,
+        /// Where, as it is written.
+        words: String,
+    },
     /// The text cannot be rendered, so nothing about it is known.
     NotRendered {
         /// Why.
@@ -88,6 +97,8 @@ impl Finding {
         match self {
             Self::Missing { code, .. } | Self::Forbidden { code, .. } => code,
             Self::UnknownWord { .. } => "unknown_word",
+            Self::TooManyBranches => "too_many_branches",
+            Self::Disguised { .. } => "disguised",
             Self::NotRendered { .. } => "not_rendered",
         }
     }
@@ -99,6 +110,8 @@ impl Finding {
             Self::Missing { .. } => "missing",
             Self::Forbidden { .. } => "forbidden",
             Self::UnknownWord { .. } => "unknown_word",
+            Self::TooManyBranches => "too_many_branches",
+            Self::Disguised { .. } => "disguised",
             Self::NotRendered { .. } => "not_rendered",
         }
     }
@@ -150,6 +163,13 @@ impl fmt::Display for Finding {
             }
             Self::UnknownWord { word } => {
                 write!(f, "unknown word {word:?}; no text can be checked for it, so none may be used")
+            }
+            Self::TooManyBranches => write!(
+                f,
+                "too many branches to check; expected fewer conditions in one part (at most {CONDITIONS_MAX} that do not only compare numbers)"
+            ),
+            Self::Disguised { how, words } => {
+                write!(f, "\"{}\" {how}; expected plain letters", words.escape_debug())
             }
             Self::NotRendered { reason } => f.write_str(reason),
         }

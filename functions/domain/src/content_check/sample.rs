@@ -3,6 +3,8 @@
 //! Invariant: a value of the lender that is blank stays blank, so that a lender without a way to pay is not taken for
 //! one whose texts name it.
 
+use std::collections::BTreeSet;
+
 use chrono::{Duration, NaiveDate};
 
 use super::fold::{Folded, Reading};
@@ -16,11 +18,12 @@ use crate::money::Money;
 use crate::policy::{Policy, Stage};
 use crate::template::{MessageContext, MessageItem, MessageLender};
 use crate::tenant::Lender;
+use crate::touch::ITEMS_PER_TOUCH_MAX;
 
-/// Days after a stage's trigger that are looked at; the policy's last day, too.
-const DAYS_AFTER: [i32; 7] = [0, 1, 3, 10, 30, 45, 60];
-/// The amounts of the items, in minor units. No sum of some is another.
-const AMOUNTS_MINOR: [i64; 3] = [731_594_200, 118_640_700, 240_377_900];
+/// The amount of the first item, in minor units; each further one owes twice as much, so that no sum of some is another.
+const AMOUNT_MINOR: i64 = 11_864_107;
+/// What a sample has at most in each list of numbers that it is made of.
+const NUMBERS_MAX: usize = 80;
 /// Where the profile serves any country: amounts and dates are written in some way all the same.
 const SOME_COUNTRY: &str = "CO";
 
@@ -28,10 +31,17 @@ const SOME_COUNTRY: &str = "CO";
 pub(super) struct Marks {
     lender: Lender,
     name: PersonName,
-    obligations: [ObligationId; 3],
+    obligations: Vec<ObligationId>,
     account: AccountId,
     country: Country,
     today: NaiveDate,
+}
+
+/// What the texts of a channel compare numbers with.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    pub(super) days: BTreeSet<i64>,
+    pub(super) counts: BTreeSet<i64>,
 }
 
 /// One marked message, and what it is in a few words.
@@ -48,8 +58,7 @@ impl Marks {
             if blank { String::new() } else { mark.to_owned() }
         };
         let ways = lender.is_none_or(|l| l.ways_to_pay.iter().any(|way| !way.trim().is_empty()));
-        let ways =
-            if ways { vec!["Qexvia primera".to_owned(), "Qexvia segunda".to_owned()] } else { Vec::new() };
+        let ways = if ways { vec!["Qexvia unica".to_owned()] } else { Vec::new() };
         Some(Self {
             lender: Lender {
                 name: mark(|l| &l.name, "Qexnombre del Lugar"),
@@ -60,29 +69,48 @@ impl Marks {
                 opt_out_sms: mark(|l| &l.opt_out_sms, "Qexbaja por mensaje"),
             },
             name: PersonName::new("Qexcliente Apellido"),
-            obligations: [
-                ObligationId::new("QEXOBL-1").ok()?,
-                ObligationId::new("QEXOBL-2").ok()?,
-                ObligationId::new("QEXOBL-3").ok()?,
-            ],
+            obligations: (1..=ITEMS_PER_TOUCH_MAX)
+                .map(|n| ObligationId::new(format!("QEXOBL-{n}")).ok())
+                .collect::<Option<_>>()?,
             account: AccountId::new("QEXCTA-9").ok()?,
             country: jurisdiction.country().or(Country::new(SOME_COUNTRY).ok())?,
             today: NaiveDate::from_ymd_opt(2027, 8, 18)?,
         })
     }
 
-    /// Messages that a stage may send: of one item and of several, of one day and of different ones, of some that are
-    /// late and one that is not, from the stage's day to the policy's last.
-    pub(super) fn samples<'a>(&'a self, policy: &Policy, stage: &Stage) -> Vec<Sample<'a>> {
-        let days = DAYS_AFTER.iter().map(|after| stage.dpd.saturating_add(*after));
-        let last = policy.until_dpd;
-        let mut days: Vec<i32> = days.filter(|dpd| *dpd < last).chain([last]).collect();
-        days.retain(|dpd| stage.serves(*dpd));
+    /// Messages that a stage may send: on its first days and the policy's last, and on both sides of each number of days
+    /// that a text compares; of one item and of several, all late or some, and on both sides of each number of items.
+    pub(super) fn samples<'a>(
+        &'a self,
+        policy: &Policy,
+        stage: &Stage,
+        compared: &Compared,
+    ) -> Vec<Sample<'a>> {
+        let (first, last) = (i64::from(stage.dpd), i64::from(policy.until_dpd));
+        let days: BTreeSet<i64> = around(&compared.days).chain([first, first + 1, last]).collect();
+        let days = days.into_iter().filter(|dpd| (first..=last).contains(dpd));
+        let days: Vec<i32> =
+            days.filter_map(|dpd| i32::try_from(dpd).ok()).filter(|dpd| stage.serves(*dpd)).collect();
+        let numbers = |usual: &[i64]| -> Vec<usize> {
+            let all: BTreeSet<i64> = around(&compared.counts).chain(usual.iter().copied()).collect();
+            all.into_iter()
+                .filter_map(|n| usize::try_from(n).ok())
+                .filter(|n| *n <= ITEMS_PER_TOUCH_MAX)
+                .collect()
+        };
+        let (late, coming, all) = (numbers(&[1, 2]), numbers(&[0, 1]), numbers(&[1, 2, 3]));
         let mut samples = Vec::new();
-        for dpd in days {
-            // The days past due of each item, the most overdue first.
-            for items in [&[dpd][..], &[dpd, dpd], &[dpd, dpd - 1, (dpd - 20).min(-2)]] {
-                samples.push(Sample { context: self.context(items), dpd });
+        for dpd in days.into_iter().take(NUMBERS_MAX) {
+            if dpd > 0 {
+                for (late, coming) in late.iter().flat_map(|l| coming.iter().map(move |c| (*l, *c))) {
+                    if late > 0 && late + coming <= ITEMS_PER_TOUCH_MAX {
+                        samples.push(Sample { context: self.context(&days_of(dpd, late, coming)), dpd });
+                    }
+                }
+            } else {
+                for count in all.iter().filter(|count| **count > 0) {
+                    samples.push(Sample { context: self.context(&days_of(dpd, 0, *count)), dpd });
+                }
             }
         }
         samples
@@ -92,7 +120,7 @@ impl Marks {
         let lender = &self.lender;
         let item = |(n, dpd): (usize, &i32)| {
             let obligation = self.obligations.get(n)?;
-            let amount_minor = *AMOUNTS_MINOR.get(n)?;
+            let amount_minor = AMOUNT_MINOR << n;
             Some(MessageItem {
                 obligation,
                 account: (items.len() > 1).then_some(&self.account),
@@ -116,6 +144,22 @@ impl Marks {
             items: items.iter().enumerate().filter_map(item).collect(),
         }
     }
+}
+
+/// Both sides of each number, and of its opposite, since days that are left are negative days past due.
+fn around(numbers: &BTreeSet<i64>) -> impl Iterator<Item = i64> {
+    numbers
+        .iter()
+        .flat_map(|n| [*n, n.saturating_neg()])
+        .flat_map(|n| (-1..=1).map(move |by| n.saturating_add(by)))
+}
+
+/// The days past due of each item, the most overdue first: some that are late, then some that are not.
+fn days_of(dpd: i32, late: usize, coming: usize) -> Vec<i32> {
+    let nth = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    let late_days = (0..late).map(|n| (dpd - nth(n.saturating_sub(1))).max(1));
+    let coming_days = (0..coming).map(|n| if dpd > 0 { -2 - nth(n) } else { dpd - nth(n) });
+    late_days.chain(coming_days).collect()
 }
 
 impl Sample<'_> {

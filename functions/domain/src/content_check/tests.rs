@@ -165,6 +165,112 @@ fn forbidden_words_are_found_in_every_branch_and_however_they_are_hidden() {
 }
 
 #[test]
+fn what_must_be_said_is_said_in_every_branch() {
+    let html_opt_out = "<p>{{ lender_phone }} {{ opt_out }}</p>";
+    for said in [
+        "{% if count < 4 %}{{ opt_out }}{% endif %}",
+        "{% if 17 == overdue_count %}{{ opt_out }}{% endif %}",
+        "{% if dpd != 17 %}{{ opt_out }}{% endif %}",
+        "{% if not (dpd == 41 and count == 5) %}{{ opt_out }}{% endif %}",
+        "{% if first_name != 'Ana' %}{{ opt_out }}{% endif %}",
+        "{% if customer_name|length < 30 %}{{ opt_out }}{% endif %}",
+        "{% if dpd + count != 20 %}{{ opt_out }}{% endif %}",
+        "{% if 'PSE' in ways_to_pay %}{{ opt_out }}{% endif %}",
+        "{{ opt_out if amount != '$ 1' else '' }}",
+        "{{ '' if 'a' in amount else opt_out|lower }}",
+        "{% for item in items if item.days_late > 30 %}{{ opt_out }}{% endfor %}",
+        "{% for item in items %}{% if loop.index == 3 %}{{ opt_out }}{% endif %}{% endfor %}",
+        "{{ opt_out|replace('Responda', '') }}",
+        "<span{% if first_name == 'Ana' %} hidden{% endif %}>{{ opt_out }}</span>",
+        "{% if first_name == 'Ana' %}<!--{% endif %}{{ opt_out }}<!-- -->",
+        "<span style=\"display:{{ 'none' if first_name == 'Ana' else 'block' }}\">{{ opt_out }}</span>",
+        "<font color=\"white\">{{ opt_out }}</font>",
+        "<img alt=\"{{ opt_out }}\">",
+    ] {
+        let policy = SOUND.replacen(html_opt_out, &format!("<p>{{{{ lender_phone }}}} {said}</p>"), 1);
+        let told = told(&policy, "CO");
+        let missing = |o: &&String| o.contains("email.html: how to stop the messages is missing (opt_out)");
+        assert_eq!(told.iter().filter(missing).count(), 1, "{said}: {told:?}");
+    }
+    for said in [
+        "{% if count < 4 %}Baja: {{ opt_out }}{% else %}<b>{{ opt_out|upper }}</b>{% endif %}",
+        "{% if first_name == 'Ana' %}{{ opt_out }}{% endif %}{% if not first_name == 'Ana' %}{{ opt_out }}{% endif %}",
+        "{% if dpd > 5 %}{{ opt_out }}{% endif %}{% if dpd <= 5 %}{{ opt_out }}{% endif %}",
+        "{% for item in items %}{% if loop.last %}{{ opt_out }}{% endif %}{% endfor %}",
+    ] {
+        let policy = SOUND.replacen(html_opt_out, &format!("<p>{{{{ lender_phone }}}} {said}</p>"), 1);
+        assert_eq!(told(&policy, "CO"), Vec::<String>::new(), "{said}");
+    }
+}
+
+#[test]
+fn a_text_with_more_branches_than_are_looked_at_is_refused() {
+    let branches: String =
+        (0..9).map(|n| format!("{{% if first_name == '{n}' %}}{{{{ lender_name }}}}{{% endif %}}")).collect();
+    let told = told(&SOUND.replace("EXTRA", &branches), "CO");
+    assert!(told[0].contains("email.text: too many branches to check; expected fewer"), "{told:?}");
+}
+
+#[test]
+fn forbidden_words_are_found_however_they_are_put_together() {
+    for extra in [
+        "el juz{% if days_late == 41 %}gado{% endif %}",
+        "el juz{% if first_name == 'Ana' %}gado{% else %}go{% endif %}",
+        "el juz{{ 'gado' if dpd == 41 else 'go' }}",
+        "el {{ 'juz' ~ 'gado' }}",
+        "el {{ 'juXzgado'|replace('X', '') }}",
+        "el juz{{ items[0].account }}gado",
+        "{% for item in items if item.dpd == 41 %}el juz{% else %}gado{% endfor %}gado",
+        "el juz\u{200b}gado",
+        "el juz\u{ad}gado",
+        "el ju\u{2060}z\u{34f}gado",
+        "el jսzցadο",
+        "el 🅹🆄🆉🅶🅰🅳🅾",
+        "el 🄹🅄🅉🄶🄰🄳🄾",
+        "el j u z g a d o",
+        "el j.u.z.g.a.d.o",
+        "el j_u_z_g_a_d_o",
+    ] {
+        let told = told(&SOUND.replace("EXTRA", extra), "CO");
+        assert!(told.iter().any(|o| o.contains("(simulated_court_document)")), "{extra}: {told:?}");
+    }
+    for html in [
+        "juz<b>gado</b>",
+        "juz<!-- x -->gado",
+        "j&#117;zgado",
+        "juz&shy;gado",
+        "juz&ZeroWidthSpace;gado",
+        "juz<span style=\"display:none\">x</span>gado",
+        "<span style=\"display:none\">juzgado</span>",
+        "<img alt=\"juzgado\">",
+        "<i title=\"juzgado\"></i>",
+        "juz<b{% if first_name == 'Ana' %} class=\"a\"{% endif %}>gado</b>",
+        "<!--[if mso]>juzgado<![endif]-->",
+    ] {
+        let policy = SOUND.replacen("<p>{{ lender_phone }}", &format!("<p>{html} {{{{ lender_phone }}}}"), 1);
+        let told = told(&policy, "CO");
+        assert!(
+            told.iter().any(|o| o.contains("email.html: ") && o.contains("(simulated_")),
+            "{html}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn what_a_person_reads_otherwise_than_a_program_is_refused() {
+    for (extra, how) in [
+        ("\u{202e}ogrubme\u{202c}", "turns the direction of writing"),
+        ("gаto", "mixes letters of several alphabets"),
+    ] {
+        let told = told(&SOUND.replace("EXTRA", extra), "CO");
+        assert!(told.iter().any(|o| o.contains(how)), "{extra}: {told:?}");
+    }
+    let html =
+        SOUND.replacen("<p>{{ lender_phone }}", "<p><bdo dir=\"rtl\">ogrubme</bdo> {{ lender_phone }}", 1);
+    assert!(told(&html, "CO").iter().any(|o| o.contains("turns the direction")));
+}
+
+#[test]
 fn the_line_is_that_of_the_words_or_of_the_text_that_lacks_them() {
     let policy = SOUND.replace("EXTRA", "\nY el\nJUZGADO dirá");
     let line = |text: &str| policy[..policy.find(text).unwrap()].matches('\n').count() + 1;

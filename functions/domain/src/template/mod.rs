@@ -23,9 +23,10 @@
 //! `email.html` escapes every value; the other parts are plain text. A control character in a value becomes a
 //! space, so no value can break a line of its own or a header.
 
+mod branches;
 mod check;
 mod context;
-mod literal;
+mod wordings;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,6 +39,7 @@ use crate::channel::Channel;
 use crate::ids::TemplateId;
 use crate::sms::{self, SmsSize};
 
+pub(crate) use branches::{CONDITIONS_MAX, TooManyBranches};
 pub use context::{MessageContext, MessageItem, MessageLender, first_name};
 
 /// The longest source of one part, in bytes.
@@ -300,6 +302,24 @@ impl TemplateSet {
             Channel::Sms => entry.sms.is_some(),
             Channel::Push | Channel::Whatsapp | Channel::Call => false,
         })
+    }
+
+    /// The parts of a template for a channel, with their names in the environment.
+    fn part_names(&self, id: &TemplateId, channel: Channel) -> Vec<(TemplatePart, &str)> {
+        let Some(entry) = self.entries.get(id) else { return Vec::new() };
+        match channel {
+            Channel::Email => entry.email.as_ref().map_or(Vec::new(), |email| {
+                vec![
+                    (TemplatePart::EmailSubject, email.subject.as_str()),
+                    (TemplatePart::EmailText, email.text.as_str()),
+                    (TemplatePart::EmailHtml, email.html.as_str()),
+                ]
+            }),
+            Channel::Sms => {
+                entry.sms.as_ref().map_or(Vec::new(), |sms| vec![(TemplatePart::SmsText, sms.text.as_str())])
+            }
+            Channel::Push | Channel::Whatsapp | Channel::Call => Vec::new(),
+        }
     }
 
     /// The ids of the templates, in order.
