@@ -90,14 +90,25 @@ struct Settings {
     jurisdictions: Arc<TenantJurisdictions>,
 }
 
+/// How many texts of policies are kept compiled, whoever uses them. With more, all are forgotten and compiled anew.
+pub const TEXTS_MAX: usize = 512;
+
 /// Compiled policies and adjusted profiles, kept while they are current. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct RulesCache {
     settings: Arc<Mutex<HashMap<TenantId, Settings>>>,
     policies: Arc<Mutex<HashMap<PolicyKey, Arc<Policy>>>>,
+    /// Policies by their text: the brands of one lender often have the same.
+    texts: Arc<Mutex<HashMap<String, Arc<Policy>>>>,
 }
 
 impl RulesCache {
+    /// An empty cache that compiles no text which this one has compiled, nor the other way round.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { texts: Arc::clone(&self.texts), ..Self::default() }
+    }
+
     /// The rules of a tenant as they stand `now`, which no approval in its settings may lie after.
     ///
     /// # Errors
@@ -147,16 +158,28 @@ impl RulesCache {
     async fn compile(&self, store: &Store, key: PolicyKey) -> Result<Arc<Policy>, RulesError> {
         let source = store.policy(&key.0, &key.1, key.2).await?;
         let source = source.ok_or_else(|| missing("policy", key.1.as_str()))?;
-        let policy = Policy::parse(&source.source).map_err(|error| RulesError::Policy {
+        let policy = self.compiled(source.source).map_err(|error| RulesError::Policy {
             id: key.1.clone(),
             version: key.2,
             error,
         })?;
-        let policy = Arc::new(policy);
         // Only the newest version of each tenant's policy is of use.
         let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
         policies.retain(|k, _| k.0 != key.0 || k.1 != key.1);
         policies.insert(key, Arc::clone(&policy));
+        Ok(policy)
+    }
+
+    fn compiled(&self, source: String) -> Result<Arc<Policy>, PolicyError> {
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(policy) = texts.get(&source) {
+            return Ok(Arc::clone(policy));
+        }
+        let policy = Arc::new(Policy::parse(&source)?);
+        if texts.len() >= TEXTS_MAX {
+            texts.clear();
+        }
+        texts.insert(source, Arc::clone(&policy));
         Ok(policy)
     }
 }

@@ -155,14 +155,29 @@ impl Store {
         Self::aws(aws_sdk_dynamodb::Client::new(config), names)
     }
 
-    /// The same store with the faults of a simulation; a store of AWS stays as it is.
+    /// An empty store in memory for simulations: the embedded database, with a copy of what it holds for quick reads.
+    /// Call [`Store::create_tables`] first.
+    ///
+    /// # Errors
+    /// [`StoreError::Permanent`] when the database cannot be opened.
+    #[cfg(feature = "faults")]
+    pub fn simulated() -> Result<Self, StoreError> {
+        let database = dynoxide::Database::memory().map_err(|_| cannot_open())?;
+        let embedded = backend::embedded::Embedded { database, names: TableNames::default() };
+        let inner = backend::mirror::Mirrored::over(embedded);
+        let weather = Arc::new(backend::faults::Calm);
+        Ok(Self::over(Backend::Faulty(backend::faults::Faulty { inner, weather })))
+    }
+
+    /// A simulated store under other weather, over the same database; every other store stays as it is.
     #[cfg(feature = "faults")]
     #[must_use]
     pub fn under(&self, weather: Arc<dyn Weather>) -> Self {
         let backend = match &self.backend {
-            Backend::Embedded(inner) | Backend::Faulty(backend::faults::Faulty { inner, .. }) => {
-                Backend::Faulty(backend::faults::Faulty { inner: inner.clone(), weather })
+            Backend::Faulty(faulty) => {
+                Backend::Faulty(backend::faults::Faulty { inner: faulty.inner.clone(), weather })
             }
+            Backend::Embedded(embedded) => Backend::Embedded(embedded.clone()),
             #[cfg(feature = "aws")]
             Backend::Aws(aws) => Backend::Aws(aws.clone()),
         };

@@ -88,7 +88,7 @@ mod local {
             match &self.backend {
                 Backend::Embedded(embedded) => Ok(embedded),
                 #[cfg(feature = "faults")]
-                Backend::Faulty(faulty) => Ok(&faulty.inner),
+                Backend::Faulty(faulty) => Ok(&faulty.inner.database),
                 #[cfg(feature = "aws")]
                 Backend::Aws(_) => {
                     Err(StoreError::Permanent { operation, reason: "only for an embedded store".to_owned() })

@@ -26,10 +26,10 @@ pub(crate) struct Functions {
 }
 
 impl Functions {
-    pub(crate) fn over(store: Store, scene: &Scene) -> Self {
+    pub(crate) fn over(store: Store, rules: RulesCache, scene: &Scene) -> Self {
         let queue = |pipe| Queue::Scripted(Arc::new(SimulatedQueue { scene: scene.clone(), pipe }));
         let (plan, email, sms) = (queue(Pipe::Plan), queue(Pipe::Email), queue(Pipe::Sms));
-        let (rules, decisions) = (RulesCache::default(), DecisionLog::memory());
+        let decisions = DecisionLog::memory();
         let secret = SuppressionKey::new(*b"simulation");
         let delivery_on = |channel| delivery::Deps {
             store: store.clone(),

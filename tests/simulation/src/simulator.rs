@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use chrono::Days;
 use domain::touch::TouchState;
+use runtime::rules::RulesCache;
 use serde::Serialize;
 #[cfg(feature = "deliberate-faults")]
 use store::DeliberateFault;
@@ -142,6 +143,8 @@ impl std::ops::AddAssign for Totals {
 #[derive(Debug)]
 pub struct Simulator {
     raw: Store,
+    /// Keeps the policies of earlier worlds compiled: there are few texts.
+    rules: RulesCache,
     worlds: u32,
 }
 
@@ -151,9 +154,9 @@ impl Simulator {
     /// # Errors
     /// [`StoreError`] when the database cannot be made.
     pub fn new() -> Result<Self, StoreError> {
-        let raw = Store::memory()?;
+        let raw = Store::simulated()?;
         at_once(raw.create_tables())?;
-        Ok(Self { raw, worlds: 0 })
+        Ok(Self { raw, rules: RulesCache::default(), worlds: 0 })
     }
 
     /// Runs the world of a seed.
@@ -162,7 +165,7 @@ impl Simulator {
     /// [`StoreError`] when the database fails on its own account, which no world asks of it.
     pub fn run(&mut self, seed: u64, options: Options) -> Result<Report, StoreError> {
         if self.worlds == WORLDS_PER_DATABASE {
-            *self = Self::new()?;
+            *self = Self { rules: self.rules.clone(), ..Self::new()? };
         }
         self.worlds += 1;
         let mut dice = Dice::new(seed);
@@ -173,7 +176,7 @@ impl Simulator {
         let store = under_weather(&self.raw, &scene);
         #[cfg(feature = "deliberate-faults")]
         let store = options.deliberate.map_or(store.clone(), |fault| store.broken_by(fault));
-        let functions = Functions::over(store, &scene);
+        let functions = Functions::over(store, self.rules.beside(), &scene);
         at_once(self.set_up(&world, &ledger, &functions))?;
         let course = Run::new(&world, &functions, scene.clone(), ledger).live_through();
         let touches = self.touches(&world)?;

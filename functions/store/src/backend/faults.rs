@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::embedded::Embedded;
+use super::mirror::Mirrored;
 use super::{BatchPage, Failure, Item, Metered, Query, QueryPage, Scan, Value, Write};
 use crate::key::Key;
 
@@ -79,10 +79,28 @@ pub trait Weather: std::fmt::Debug + Send + Sync {
     fn after<'a>(&'a self, call: &'a StoreCall, done: bool) -> Pause<'a>;
 }
 
+/// Weather in which nothing fails and nobody waits.
+#[derive(Debug)]
+pub(crate) struct Calm;
+
+impl Weather for Calm {
+    fn before<'a>(&'a self, _: &'a StoreCall) -> Pause<'a> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn strike(&self, _: &StoreCall) -> Strike {
+        Strike::Spare
+    }
+
+    fn after<'a>(&'a self, _: &'a StoreCall, _: bool) -> Pause<'a> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
 /// The embedded database under some weather.
 #[derive(Clone)]
 pub(crate) struct Faulty {
-    pub(crate) inner: Embedded,
+    pub(crate) inner: Mirrored,
     pub(crate) weather: Arc<dyn Weather>,
 }
 
@@ -131,7 +149,7 @@ impl Faulty {
     async fn carry_out<T>(
         &self,
         call: &StoreCall,
-        effect: impl FnOnce(&Embedded) -> Metered<T>,
+        effect: impl FnOnce(&Mirrored) -> Metered<T>,
     ) -> Metered<T> {
         self.weather.before(call).await;
         let strike = self.weather.strike(call);
@@ -142,7 +160,7 @@ impl Faulty {
         &self,
         strike: Strike,
         call: &StoreCall,
-        effect: impl FnOnce(&Embedded) -> Metered<T>,
+        effect: impl FnOnce(&Mirrored) -> Metered<T>,
     ) -> Metered<T> {
         match strike {
             Strike::Throttle => return Err(Failure::Retryable("ThrottlingException".to_owned())),

@@ -9,6 +9,8 @@ pub(crate) mod aws;
 pub(crate) mod embedded;
 #[cfg(feature = "faults")]
 pub(crate) mod faults;
+#[cfg(feature = "faults")]
+pub(crate) mod mirror;
 
 use std::collections::HashMap;
 

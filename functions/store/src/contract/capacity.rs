@@ -3,7 +3,7 @@
 use super::*;
 use crate::{Outcome, TouchKey};
 
-on_every_backend!(
+on_every_billed_backend!(
     a_reminder_costs_few_write_units,
     a_scan_of_a_thousand_open_obligations_costs_few_read_units,
     facts_are_read_in_one_request,

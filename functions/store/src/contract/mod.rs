@@ -80,8 +80,28 @@ async fn aws() -> Fixture {
     Fixture { store, _directory: None }
 }
 
+/// The store of simulations, which must answer as the database under it does.
+#[cfg(feature = "faults")]
+async fn simulated() -> Fixture {
+    let store = Store::simulated().unwrap();
+    store.create_tables().await.unwrap();
+    Fixture { store, _directory: None }
+}
+
 /// Runs async tests of one store on every backend.
 macro_rules! on_every_backend {
+    ($($name:ident),+ $(,)?) => {
+        on_every_billed_backend!($($name),+);
+        #[cfg(feature = "faults")]
+        mod on_simulated {
+            $(#[tokio::test] async fn $name() { super::$name(&*super::super::simulated().await).await })+
+        }
+    };
+}
+use on_every_backend;
+
+/// Runs async tests of one store on every backend that counts what it charges for.
+macro_rules! on_every_billed_backend {
     ($($name:ident),+ $(,)?) => {
         mod on_memory {
             $(#[tokio::test] async fn $name() { super::$name(&*super::super::memory().await).await })+
@@ -95,7 +115,7 @@ macro_rules! on_every_backend {
         }
     };
 }
-use on_every_backend;
+use on_every_billed_backend;
 
 fn scope() -> Scope {
     Scope::new(TenantId::new("demo").unwrap(), 2)

@@ -19,6 +19,8 @@ use crate::{clock, progress};
 const BROKEN: u8 = 2;
 /// How many worlds are run where nothing else is said.
 const SEEDS_DEFAULT: u64 = 1_000;
+/// How many worlds every change must pass.
+const SEEDS_OF_A_TEST: u64 = 10_000;
 /// How many broken worlds are printed; all of them are counted.
 const SHOWN_MAX: usize = 20;
 
@@ -58,6 +60,15 @@ struct Summary<'a> {
 struct Found {
     totals: Totals,
     broken: Vec<Report>,
+}
+
+/// Runs the worlds that every change must pass.
+pub(crate) fn pass_every_world() -> anyhow::Result<()> {
+    let arguments =
+        SimulateArguments { seed: None, seeds: SEEDS_OF_A_TEST, from_seed: 0, verbose: false, json: true };
+    let code = simulate(&arguments)?;
+    anyhow::ensure!(code == ExitCode::SUCCESS, "a world broke a promise");
+    Ok(())
 }
 
 pub(crate) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<ExitCode> {

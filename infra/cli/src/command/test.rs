@@ -9,6 +9,8 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, bail};
 use clap::Args;
 
+use super::simulate::pass_every_world;
+
 /// Debian's packages for the browser build where rustup may not download.
 const DEBIAN_PACKAGES: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "lld-22"];
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -37,6 +39,8 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
         ]),
     )?;
     step("tests", cargo(&root).args(["test", "--workspace", "--all-features", "--no-fail-fast"]))?;
+    eprintln!("== worlds of the simulator");
+    pass_every_world()?;
     if !arguments.skip_wasm {
         browser_build(&root)?;
     }
