@@ -77,6 +77,8 @@ pub enum ReasonCode {
     OneMessageADay,
     /// One message cannot carry all of the customer's obligations.
     MessageFull,
+    /// What the tenant may send on the channel in 24 hours is used up.
+    DailyQuota,
     /// A contact rule of the jurisdiction.
     Rule(RuleCode),
 }
@@ -105,6 +107,7 @@ impl ReasonCode {
             Self::Gate => "gate",
             Self::OneMessageADay => "one_message_a_day",
             Self::MessageFull => "message_full",
+            Self::DailyQuota => "daily_quota",
             Self::Rule(code) => code.as_str(),
         }
     }
