@@ -120,6 +120,7 @@ impl Stack {
             sms: sms.clone(),
             suppression: secret.clone(),
             decisions: decisions.clone(),
+            pace: delivery::Pace::Still,
         };
         Self {
             scan: scan_due::Deps {

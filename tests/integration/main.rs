@@ -2,6 +2,7 @@
 
 mod choices;
 mod command_line;
+mod delivery_again;
 mod delivery_events;
 mod delivery_races;
 mod delivery_waits;

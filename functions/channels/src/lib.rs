@@ -1,7 +1,7 @@
 //! One sender per channel, over the providers and the local outbox.
 //!
-//! Invariant: [`Sender::send`] makes at most one call to a provider, and every answer is one of three [`Outcome`]s.
-//! `NotSent` is only said when it is proven; whatever is in doubt is `Unknown`, since a reminder that was sent
+//! Invariant: [`Sender::send`] makes at most one call to a provider, and every answer is one of the [`Outcome`]s.
+//! `NotSent` and `Throttled` are only said when it is proven; whatever is in doubt is `Unknown`, since a reminder that was sent
 //! twice cannot be taken back, and one that is in doubt can be settled by the provider's event or by a person.
 
 #[cfg(test)]
@@ -73,6 +73,11 @@ pub enum Outcome {
         reason: String,
         /// Whether the same call may succeed later.
         retry: bool,
+    },
+    /// The message was surely not sent, because the provider takes no more of them for now.
+    Throttled {
+        /// Why, for the timeline.
+        reason: String,
     },
     /// The message may or may not have been sent. It must not be sent again by itself.
     Unknown {

@@ -183,8 +183,8 @@ fn answered(provider: &str, code: Option<&str>, response: &HttpResponse) -> Outc
     let status = response.status().as_u16();
     let reason = format!("{provider} {} ({})", word(code.unwrap_or("no-code")), trace_of(response));
     match code {
-        Some(code) if THROTTLE_CODES.contains(&code) => Outcome::NotSent { reason, retry: true },
-        _ if status == HTTP_TOO_MANY_REQUESTS => Outcome::NotSent { reason, retry: true },
+        Some(code) if THROTTLE_CODES.contains(&code) => Outcome::Throttled { reason },
+        _ if status == HTTP_TOO_MANY_REQUESTS => Outcome::Throttled { reason },
         Some(_) if response.status().is_client_error() && status != HTTP_REQUEST_TIMEOUT => refused(reason),
         _ => Outcome::Unknown { reason },
     }

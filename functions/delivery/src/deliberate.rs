@@ -26,6 +26,9 @@ pub(crate) fn retry_on_timeout(store: &Store, outcome: Outcome) -> Outcome {
         Outcome::Unknown { reason } if store.is_broken_by(DeliberateFault::RetryOnTimeout) => {
             Outcome::NotSent { reason, retry: true }
         }
-        outcome @ (Outcome::Accepted { .. } | Outcome::NotSent { .. } | Outcome::Unknown { .. }) => outcome,
+        outcome @ (Outcome::Accepted { .. }
+        | Outcome::NotSent { .. }
+        | Outcome::Throttled { .. }
+        | Outcome::Unknown { .. }) => outcome,
     }
 }

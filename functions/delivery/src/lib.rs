@@ -2,32 +2,45 @@
 //!
 //! Invariants: the claim comes before the send, never the reverse. A claim names the fence version that it was decided
 //! on, so a payment or an opt-out that arrives in between stops it. What is decided is on record: with the claim, or as
-//! an entry of its own where nothing goes out. A provider is called once per claim; an outcome
-//! that is not known is kept as unknown and never sent again from here.
+//! an entry of its own where nothing goes out. A provider is called once per claim, at a moment that the channel's rate
+//! grants; an outcome that is not known is kept as unknown and not sent again, unless the tenant prefers delivery: then
+//! once, an hour later.
 
+mod again;
 #[cfg(feature = "deliberate-faults")]
 mod deliberate;
+mod last_look;
+mod pace;
+mod put_off;
+mod send;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use channels::{Outcome, Outgoing, Sender};
+use channels::Sender;
 use chrono::{DateTime, Duration, Utc};
 use domain::channel::Channel;
-use domain::customer::Reach;
 use domain::decision::{Cause, DecisionRecord};
-use domain::message::message_context;
 use domain::planner::{Facts, Plan, Rules, plan};
+use domain::send_rate::Slot;
 use domain::touch::Touch;
-use domain::verdict::{Decision, ReasonCode, Verdict};
-use runtime::batch::each_job;
-use runtime::decision_log::{DecisionLine, DecisionLog, DecisionSource, local};
+use domain::verdict::{Decision, ReasonCode};
+use runtime::batch::{each_job, each_job_at_once};
+use runtime::decision_log::{DecisionLine, DecisionLog, DecisionSource};
 use runtime::job::{Job, TouchJob, WavePlace};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use serde::Serialize;
 use store::{
-    Change, ClaimConflict, ClaimError, CustomerFacts, Recording, Store, StoreError, SuppressionKey,
-    TouchError, TouchKey, WaveKey,
+    ClaimConflict, ClaimError, CustomerFacts, Recording, Store, StoreError, SuppressionKey, TouchError,
+    TouchKey, WaveKey,
 };
+
+use again::Second;
+use last_look::AfterClaim;
+use pace::{Permit, Watch, Whose};
+use put_off::{PutBack, fall_back, put_off};
+use send::compose;
+
+pub use pace::{CLAIM_LEAD_MS, LATE_MAX_MS, Pace, SLOT_WAIT_MAX_SECONDS, Turns};
 
 /// How often a customer is decided anew when facts keep arriving between decision and claim.
 pub const DECISIONS_MAX: usize = 5;
@@ -60,6 +73,8 @@ pub struct Deps {
     pub suppression: SuppressionKey,
     /// Where verdicts go.
     pub decisions: DecisionLog,
+    /// How its calls are paced.
+    pub pace: Pace,
 }
 
 /// How a job ended.
@@ -139,17 +154,24 @@ pub enum DeliveryError {
     },
 }
 
-/// Delivers the touches of a batch.
+/// Delivers the touches of a batch. Where time passes, customers do not wait for each other.
 pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
-    each_job(event, async |job: TouchJob| {
-        let delivered = deliver(deps, &job, now).await?;
+    let watch = deps.pace.watch(now);
+    let one = async |job: TouchJob| {
+        let delivered = deliver_by(deps, &job, watch).await?;
         tracing::info!(
             tenant = %job.tenant, customer = %job.customer, touch = %job.touch, channel = %job.channel,
             ?delivered, "touch handled"
         );
         Ok::<(), DeliveryError>(())
-    })
-    .await
+    };
+    match &deps.pace {
+        Pace::Still => each_job(event, one).await,
+        Pace::Running(_) => {
+            let customer = |job: &TouchJob| (job.tenant.clone(), job.customer.clone());
+            each_job_at_once(event, customer, one).await
+        }
+    }
 }
 
 /// Delivers one touch.
@@ -158,30 +180,34 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
 /// [`DeliveryError`] when the job has to be run again: nothing was claimed, or a claim is not settled. Then the next
 /// run finds the claim. It never sends a second time; once the claim is old enough, it settles it as unknown.
 pub async fn deliver(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<Delivered, DeliveryError> {
+    deliver_by(deps, job, deps.pace.watch(now)).await
+}
+
+async fn deliver_by(deps: &Deps, job: &TouchJob, watch: Watch) -> Result<Delivered, DeliveryError> {
     if job.channel != deps.channel {
         let touch = job.touch.to_string();
         return Err(DeliveryError::WrongQueue { found: job.channel, expected: deps.channel, touch });
     }
-    let rules = deps.rules.load(&deps.store, &job.tenant, now).await?;
-    let handled = decide_and_send(deps, job, &rules, now).await?;
+    let rules = deps.rules.load(&deps.store, &job.tenant, watch.now()).await?;
+    let handled = decide_and_send(deps, job, &rules, watch).await?;
     if let Some(wave) = job.wave {
-        end_wait(deps, job, wave, &handled, now).await;
+        end_wait(deps, job, wave, &handled, watch.now()).await;
     }
     Ok(handled.delivered)
 }
 
 /// How a job ended, and which touch carries what the job was about, and since when.
-struct Handled {
+pub(crate) struct Handled {
     delivered: Delivered,
     carried_by: Option<(TouchKey, DateTime<Utc>)>,
 }
 
 impl Handled {
-    const fn without_touch(delivered: Delivered) -> Self {
+    pub(crate) const fn without_touch(delivered: Delivered) -> Self {
         Self { delivered, carried_by: None }
     }
 
-    fn by(touch: &Touch, delivered: Delivered) -> Self {
+    pub(crate) fn by(touch: &Touch, delivered: Delivered) -> Self {
         Self { delivered, carried_by: Some((TouchKey::of(touch), touch.send_at)) }
     }
 }
@@ -190,8 +216,9 @@ async fn decide_and_send(
     deps: &Deps,
     job: &TouchJob,
     rules: &TenantRules,
-    now: DateTime<Utc>,
+    watch: Watch,
 ) -> Result<Handled, DeliveryError> {
+    let mut held = None;
     for _ in 0..DECISIONS_MAX {
         let Some(facts) = deps.store.customer_facts(&job.tenant, &job.customer).await? else {
             return Ok(Handled::without_touch(Delivered::Prevented { reason: "customer_gone".to_owned() }));
@@ -211,11 +238,86 @@ async fn decide_and_send(
             fence: &facts.fence,
             suppressed: &suppressed,
         };
-        let decided = plan(&rules_for, &known, now);
-        let on_record = |cause| DecisionRecord::of(&rules_for, &known, &decided, now, cause);
+        let at_hand = AtHand { deps, job, rules, rules_for: &rules_for, facts: &facts, known };
+        if let Some(handled) = at_hand.work(watch, &mut held).await? {
+            return Ok(handled);
+        }
+    }
+    Err(DeliveryError::Restless { customer: job.customer.to_string() })
+}
+
+/// A customer whose facts were just read.
+pub(crate) struct AtHand<'a> {
+    deps: &'a Deps,
+    job: &'a TouchJob,
+    rules: &'a TenantRules,
+    rules_for: &'a Rules<'a>,
+    facts: &'a CustomerFacts,
+    known: Facts<'a>,
+}
+
+impl AtHand<'_> {
+    /// Decides and carries it out; `None` when a fact came in between. A moment that was granted meanwhile is `held`.
+    async fn work(&self, watch: Watch, held: &mut Option<Permit>) -> Result<Option<Handled>, DeliveryError> {
+        let Self { deps, job, rules, rules_for, known, .. } = *self;
+        let now = watch.now();
+        let mut decided = plan(rules_for, &known, now);
+        let place = place_of(job);
+        let second = match &decided.now {
+            Some(_) => None,
+            None => Second::at(deps, rules, rules_for, &place, &known, now).await?,
+        };
+        let known = second.as_ref().map_or(known, |second| second.facts(&known));
+        let decide = |at| match &second {
+            Some(second) => second.plan(rules_for, &known, at),
+            None => plan(rules_for, &known, at),
+        };
+        if second.is_some() {
+            decided = decide(now);
+        }
+        let mut permit = Permit { at: now, units: 1, watch };
+        if let Some(touch) =
+            decided.now.as_ref().filter(|t| t.channel == deps.channel && deps.pace.governs(self.whose()))
+        {
+            permit.units = self.units(touch);
+            let slot = match held.filter(|h| h.units == permit.units && h.at >= now) {
+                Some(held) => Slot::At(held.at),
+                None => deps.pace.slot(self.whose(), permit.units, watch).await?,
+            };
+            match slot {
+                Slot::At(at) => permit.at = at,
+                // The next sweep asks again.
+                Slot::Later { .. } if second.is_some() => {
+                    return Ok(Some(Handled::without_touch(Delivered::Deferred)));
+                }
+                Slot::Later { at, why } => {
+                    let (facts, decided) = (self.facts, &decided);
+                    let put_back = PutBack { rules, rules_for, facts, known, decided, touch };
+                    return put_back.until(deps, (at, why), now).await;
+                }
+            }
+            *held = Some(permit);
+            watch.until(permit.at - Duration::milliseconds(pace::CLAIM_LEAD_MS)).await;
+            // Hours may have ended and a day may have begun while it waited.
+            decided = decide(permit.at);
+        }
+        self.carry_out(&decided, &known, second.as_ref(), permit).await
+    }
+
+    /// Carries a decision out: claims and sends, hands on, or puts off.
+    async fn carry_out(
+        &self,
+        decided: &Plan,
+        known: &Facts<'_>,
+        second: Option<&Second>,
+        permit: Permit,
+    ) -> Result<Option<Handled>, DeliveryError> {
+        let Self { deps, job, rules, rules_for, facts, .. } = *self;
+        let now = permit.at;
+        let on_record = |cause| DecisionRecord::of(rules_for, known, decided, now, cause);
         let touch = match &decided.now {
             Some(touch) if touch.channel == deps.channel => touch,
-            Some(touch) => return redirect(deps, job, touch).await.map(Handled::without_touch),
+            Some(touch) => return redirect(deps, job, touch).await.map(Handled::without_touch).map(Some),
             None => {
                 // A sender that died has raised the stage, which leaves nothing to send to this one.
                 await_open_claims(deps, job, now).await?;
@@ -223,149 +325,60 @@ async fn decide_and_send(
                     && deps.store.record_decision(&rules.scope(), &decision, &facts.fence).await?
                         == Recording::FenceMoved
                 {
-                    continue;
+                    return Ok(None);
                 }
-                record(deps, &rules_for, &facts, &decided, DecisionSource::Revision);
-                return put_off(deps, rules, &decided).await;
+                record(deps, rules_for, facts, decided, DecisionSource::Revision);
+                return put_off(deps, rules, decided).await.map(Some);
             }
         };
         let Some(decision) = on_record(Cause::Claim) else {
             // A touch is about stages that are due, and these are what a record holds.
             return Err(DeliveryError::Unrecorded { touch: touch.id.to_string() });
         };
-        match deps.store.claim(&rules.scope(), touch, &facts.fence, &decision).await {
+        let claimed = match second {
+            None => deps.store.claim(&rules.scope(), touch, &facts.fence, &decision).await,
+            Some(Second { first, .. }) => {
+                deps.store.claim_again(&rules.scope(), first, touch, &facts.fence, &decision).await
+            }
+        };
+        match claimed {
             Ok(_) => {}
-            Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }) => continue,
+            Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }) => return Ok(None),
             Err(ClaimError::Conflict {
                 which: ClaimConflict::AlreadyClaimed(_) | ClaimConflict::AuditTaken,
             }) => {
                 await_open_claims(deps, job, now).await?;
-                return Ok(Handled::without_touch(Delivered::AlreadyClaimed));
+                return Ok(Some(Handled::without_touch(Delivered::AlreadyClaimed)));
             }
             Err(ClaimError::Store(error)) => return Err(error.into()),
         }
-        match stopped_by_reply(deps, rules, &facts, touch, now).await? {
+        match self.last_look(touch, second.is_some(), now).await? {
             AfterClaim::Goes => {}
-            AfterClaim::Prevented => continue,
-            AfterClaim::Waits => return Ok(Handled::by(touch, Delivered::Released)),
+            AfterClaim::Prevented => return Ok(None),
+            AfterClaim::Ended(delivered) => return Ok(Some(Handled::by(touch, delivered))),
         }
-        record(deps, &rules_for, &facts, &decided, DecisionSource::Claim);
-        let delivered = send(deps, rules, &rules_for, &facts, touch, now).await?;
+        record(deps, rules_for, facts, decided, DecisionSource::Claim);
+        let delivered = self.send(touch, permit, second.is_some()).await?;
         if let Some(later) = &decided.later
             && let Err(error) = deps.store.plan_touch(&rules.scope(), later).await
         {
             tracing::warn!(touch = %later.id, %error, "the rest could not wait; the next scan plans it again");
         }
-        return Ok(Handled::by(touch, delivered));
+        if delivered == Delivered::Failed {
+            fall_back(deps, rules, job, now).await?;
+        }
+        Ok(Some(Handled::by(touch, delivered)))
     }
-    Err(DeliveryError::Restless { customer: job.customer.to_string() })
-}
 
-/// What a last look after the claim says.
-enum AfterClaim {
-    /// The message goes out.
-    Goes,
-    /// The claim was taken back for good, and the customer is to be decided anew.
-    Prevented,
-    /// The claim was taken back, because nobody could say, and is tried again.
-    Waits,
-}
+    pub(crate) fn whose(&self) -> Whose<'_> {
+        Whose { store: &self.deps.store, tenant: &self.rules.tenant, channel: self.deps.channel }
+    }
 
-/// Looks once more whether the address may be used. A reply such as STOP names an address and no customer, so it moves
-/// no fence, and one that came since the facts were read does not make the claim fail.
-async fn stopped_by_reply(
-    deps: &Deps,
-    rules: &TenantRules,
-    facts: &CustomerFacts,
-    touch: &Touch,
-    now: DateTime<Utc>,
-) -> Result<AfterClaim, DeliveryError> {
-    #[cfg(feature = "deliberate-faults")]
-    if deps.store.is_broken_by(store::DeliberateFault::NoFactsRecheck) {
-        return Ok(AfterClaim::Goes);
+    fn units(&self, touch: &Touch) -> u32 {
+        let composed = compose(&self.rules.tenant, self.rules_for, self.facts, touch);
+        // What cannot be composed is not sent.
+        composed.map_or(1, |(_, message)| message.send_units())
     }
-    let Reach::At(point) = facts.customer.reachable(touch.channel, touch.purpose) else {
-        return Ok(AfterClaim::Goes);
-    };
-    let (scope, place) = (rules.scope(), TouchKey::of(touch));
-    let asked = [(touch.channel, &point.address)];
-    match deps.store.suppressed(&scope.tenant, &deps.suppression, &asked).await {
-        Ok(found) if found.is_empty() => Ok(AfterClaim::Goes),
-        Ok(_) => {
-            let reason = ReasonCode::Suppressed.as_str();
-            write_down(touch, async || deps.store.prevent_claim(&scope, &place, reason, now).await).await?;
-            tracing::info!(touch = %touch.id, reason, "the claim was taken back before the call");
-            Ok(AfterClaim::Prevented)
-        }
-        Err(error) => {
-            let retry_at = now + retry_after(1);
-            tracing::warn!(touch = %touch.id, %error, %retry_at, "suppressions cannot be read; released");
-            write_down(touch, async || deps.store.release(&scope, &place, retry_at).await).await?;
-            Ok(AfterClaim::Waits)
-        }
-    }
-}
-
-/// Calls the provider once and settles what came of it.
-async fn send(
-    deps: &Deps,
-    tenant: &TenantRules,
-    rules: &Rules<'_>,
-    facts: &CustomerFacts,
-    touch: &Touch,
-    now: DateTime<Utc>,
-) -> Result<Delivered, DeliveryError> {
-    let tries = facts.fence.tries.get(&touch.id).map_or(1, |before| before.saturating_add(1));
-    let place = TouchKey::of(touch);
-    #[cfg(feature = "deliberate-faults")]
-    if deps.store.is_broken_by(store::DeliberateFault::SettleBeforeSend) {
-        let early = store::Outcome::Sent { provider_id: "early".to_owned() };
-        write_down(touch, async || deps.store.settle(&tenant.tenant.id, &place, &early, now).await).await?;
-        call_provider(deps, &tenant.tenant, rules, facts, touch, now).await;
-        return Ok(Delivered::Sent);
-    }
-    let outcome = call_provider(deps, &tenant.tenant, rules, facts, touch, now).await;
-    #[cfg(feature = "deliberate-faults")]
-    let outcome = deliberate::retry_on_timeout(&deps.store, outcome);
-    let (settlement, delivered) = match outcome {
-        Outcome::Accepted { provider_id } => (store::Outcome::Sent { provider_id }, Delivered::Sent),
-        Outcome::NotSent { reason, retry: false } => (store::Outcome::Failed { reason }, Delivered::Failed),
-        Outcome::Unknown { reason } => (store::Outcome::Unknown { reason }, Delivered::Unknown),
-        Outcome::NotSent { reason, retry: true } if tries >= TRIES_MAX => {
-            let reason = format!("refused {tries} times: {reason}");
-            (store::Outcome::Failed { reason }, Delivered::Failed)
-        }
-        Outcome::NotSent { reason, retry: true } => {
-            let retry_at = now + retry_after(tries);
-            tracing::warn!(touch = %touch.id, %reason, tries, %retry_at, "not sent; released");
-            write_down(touch, async || deps.store.release(&tenant.scope(), &place, retry_at).await).await?;
-            return Ok(Delivered::Released);
-        }
-    };
-    write_down(touch, async || deps.store.settle(&tenant.tenant.id, &place, &settlement, now).await).await?;
-    if let (Some(provider), store::Outcome::Sent { provider_id }) = (deps.sender.reports_by_id(), &settlement)
-    {
-        let referred = deps.store.refer(provider, provider_id, &tenant.tenant.id, &place, now).await;
-        if let Err(error) = referred {
-            tracing::error!(touch = %touch.id, %error, "delivery reports will not find the touch");
-        }
-    }
-    Ok(delivered)
-}
-
-/// Writes what came of a call. Writing the same twice is fine, so it is tried again at once.
-async fn write_down(
-    touch: &Touch,
-    write: impl AsyncFn() -> Result<Change, TouchError>,
-) -> Result<(), DeliveryError> {
-    let mut written = write().await;
-    for _ in 1..SETTLE_TRIES_MAX {
-        match &written {
-            Err(TouchError::Store(_)) => written = write().await,
-            Ok(_) | Err(TouchError::Conflict { .. }) => break,
-        }
-    }
-    written.map(|_| ()).map_err(|problem| DeliveryError::Unsettled { touch: touch.id.to_string(), problem })
 }
 
 /// Settles claims that their sender abandoned, and fails while one may still be at work: a job must not end before it
@@ -379,58 +392,6 @@ async fn await_open_claims(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> R
         return Err(DeliveryError::ClaimOpen { customer: job.customer.to_string() });
     }
     Ok(())
-}
-
-/// How long to wait after so many tries.
-fn retry_after(tries: u32) -> Duration {
-    let doubled = RETRY_AFTER_MINUTES.saturating_mul(1 << tries.saturating_sub(1).min(16));
-    Duration::minutes(doubled.min(RETRY_AFTER_MINUTES_MAX))
-}
-
-async fn call_provider(
-    deps: &Deps,
-    tenant: &domain::tenant::Tenant,
-    rules: &Rules<'_>,
-    facts: &CustomerFacts,
-    touch: &Touch,
-    now: DateTime<Utc>,
-) -> Outcome {
-    let not_sent = |reason: String| Outcome::NotSent { reason, retry: false };
-    let Reach::At(point) = facts.customer.reachable(touch.channel, touch.purpose) else {
-        return not_sent("no_contact_point".to_owned());
-    };
-    let zone = facts.customer.time_zone.unwrap_or(rules.jurisdiction.time_zone());
-    let context = message_context(tenant, &facts.customer, &facts.obligations, touch);
-    let message = match rules.policy.templates.render(&touch.template, touch.channel, &context) {
-        Ok(message) => message,
-        Err(error) => return not_sent(error.to_string()),
-    };
-    let outgoing = Outgoing {
-        tenant: &tenant.id,
-        touch,
-        to: point,
-        lender: &tenant.lender,
-        message: &message,
-        at: local(now, zone),
-    };
-    // The future of an SDK call is large and deep; on the heap it burdens neither the stack nor the compiler.
-    Box::pin(deps.sender.send(&outgoing)).await
-}
-
-/// Nothing goes out now: the touch moves to its next lawful moment, or ends with the reason.
-async fn put_off(deps: &Deps, rules: &TenantRules, decided: &Plan) -> Result<Handled, DeliveryError> {
-    if let Some(later) = &decided.later {
-        deps.store.plan_touch(&rules.scope(), later).await?;
-        return Ok(Handled::by(later, Delivered::Deferred));
-    }
-    Ok(Handled::without_touch(Delivered::Prevented { reason: decisive(&decided.verdicts) }))
-}
-
-/// The code of the first reason of what is most alive among the verdicts.
-fn decisive(verdicts: &[Verdict]) -> String {
-    let code = |v: &Verdict| v.code().map_or_else(|| "no_obligation".to_owned(), |c| c.to_string());
-    let open = verdicts.iter().find(|v| v.decision == Decision::Skip && v.stage.is_some());
-    open.or_else(|| verdicts.first()).map_or_else(|| "no_obligation".to_owned(), code)
 }
 
 /// Takes the touch of the job out of its wave, and says what became of it where nothing else does.
@@ -465,18 +426,30 @@ async fn end_wait(deps: &Deps, job: &TouchJob, wave: WavePlace, handled: &Handle
 }
 
 async fn redirect(deps: &Deps, job: &TouchJob, touch: &Touch) -> Result<Delivered, DeliveryError> {
-    let moved = TouchJob { channel: touch.channel, ..job.clone() };
     tracing::debug!(touch = %job.touch, job = TouchJob::NAME, channel = %touch.channel, "redirected");
-    match touch.channel {
-        Channel::Email => deps.email.send(&[moved]).await?,
-        // Only channels with a text can be chosen, and texts exist for email and SMS.
-        Channel::Sms | Channel::Push | Channel::Whatsapp | Channel::Call => deps.sms.send(&[moved]).await?,
-    }
+    queue_job(deps, job.clone(), touch.channel).await?;
     Ok(Delivered::Redirected)
 }
 
+/// Leaves a job in the queue of a channel.
+pub(crate) async fn queue_job(deps: &Deps, job: TouchJob, channel: Channel) -> Result<(), DeliveryError> {
+    let job = TouchJob { channel, ..job };
+    match channel {
+        Channel::Email => deps.email.send(&[job]).await?,
+        // Only channels with a text can be chosen, and texts exist for email and SMS.
+        Channel::Sms | Channel::Push | Channel::Whatsapp | Channel::Call => deps.sms.send(&[job]).await?,
+    }
+    Ok(())
+}
+
 /// Records the verdicts of this moment: those of a claim, or those that revise the plan.
-fn record(deps: &Deps, rules: &Rules<'_>, facts: &CustomerFacts, decided: &Plan, source: DecisionSource) {
+pub(crate) fn record(
+    deps: &Deps,
+    rules: &Rules<'_>,
+    facts: &CustomerFacts,
+    decided: &Plan,
+    source: DecisionSource,
+) {
     let zone = facts.customer.time_zone.unwrap_or(rules.jurisdiction.time_zone());
     let from_dpd = rules.policy.from_dpd();
     deps.decisions.record(|| {

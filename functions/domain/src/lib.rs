@@ -36,6 +36,7 @@ mod planner_scenarios;
 pub mod policy;
 pub mod policy_reach;
 pub mod retention;
+pub mod send_rate;
 pub mod sms;
 pub mod template;
 pub mod tenant;

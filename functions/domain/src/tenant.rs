@@ -13,29 +13,30 @@ use crate::channel::Channel;
 use crate::ids::{PolicyId, TenantId};
 use crate::jurisdiction::ContactRules;
 use crate::locale::{Country, Language};
+use crate::send_rate::SendLimits;
 
 /// The most shards that a tenant's open obligations are spread over.
 pub const SHARDS_MAX: u16 = 256;
 
 /// How many emails a second are sent where a tenant says nothing.
 pub const EMAIL_PER_SECOND: u16 = 14;
-/// How many SMS a second are sent where a tenant says nothing.
+/// How many parts of SMS a second are sent where a tenant says nothing.
 pub const SMS_PER_SECOND: u16 = 10;
-/// The highest rate of a channel, in messages a second.
+/// The highest rate of a channel, in emails or parts of SMS a second.
 pub const RATE_MAX: u16 = 10_000;
 
-/// How fast a channel sends, in messages a second: from 1 to [`RATE_MAX`].
+/// How fast a channel sends, in emails or parts of SMS a second: from 1 to [`RATE_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
 pub struct Rate(u16);
 
 /// A number that is no rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not a rate; expected 1 to {RATE_MAX} messages a second")]
+#[error("{0} is not a rate; expected 1 to {RATE_MAX} a second")]
 pub struct RateError(u16);
 
 impl Rate {
-    /// Messages a second, at least 1.
+    /// Emails or parts of SMS a second, at least 1.
     #[must_use]
     pub const fn per_second(self) -> u16 {
         self.0
@@ -55,13 +56,13 @@ impl From<Rate> for u16 {
     }
 }
 
-/// How fast the tenant sends on each channel, over all of its shards. Touches that wait are spread by it.
+/// How fast the tenant sends on each channel, over all of its shards and senders. Touches that wait are spread by it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rates {
     /// Emails; [`EMAIL_PER_SECOND`] where nothing is said.
     pub email: Rate,
-    /// SMS; [`SMS_PER_SECOND`] where nothing is said.
+    /// Parts of SMS; [`SMS_PER_SECOND`] where nothing is said.
     pub sms: Rate,
 }
 
@@ -79,6 +80,72 @@ impl Rates {
             Channel::Email => self.email,
             // Nothing is sent by the others: texts exist for email and SMS.
             Channel::Sms | Channel::Push | Channel::Whatsapp | Channel::Call => self.sms,
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The most that a tenant sends on each channel in any 24 hours: what its accounts at the providers allow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DailyQuotas {
+    /// Emails; as many as the rate allows where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<NonZeroU32>,
+    /// Parts of SMS; as many as the rate allows where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sms: Option<NonZeroU32>,
+}
+
+impl DailyQuotas {
+    /// The quota of a channel.
+    #[must_use]
+    pub const fn of(&self, channel: Channel) -> Option<NonZeroU32> {
+        match channel {
+            Channel::Email => self.email,
+            // Nothing is sent by the others: texts exist for email and SMS.
+            Channel::Sms | Channel::Push | Channel::Whatsapp | Channel::Call => self.sms,
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What is done about a message of which nobody knows whether it was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnknown {
+    /// Nothing, until an event or a person says what became of it.
+    #[default]
+    PreferNoDuplicate,
+    /// It is sent once more, an hour later, if nothing was heard of it by then.
+    PreferDelivery,
+}
+
+/// What is done about unknown messages on each channel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UnknownRules {
+    /// Of emails.
+    pub email: OnUnknown,
+    /// Of SMS.
+    pub sms: OnUnknown,
+}
+
+impl UnknownRules {
+    /// What is done on a channel.
+    #[must_use]
+    pub const fn of(&self, channel: Channel) -> OnUnknown {
+        match channel {
+            Channel::Email => self.email,
+            Channel::Sms => self.sms,
+            // Nothing is sent by the others: texts exist for email and SMS.
+            Channel::Push | Channel::Whatsapp | Channel::Call => OnUnknown::PreferNoDuplicate,
         }
     }
 
@@ -131,6 +198,12 @@ pub struct Tenant {
     /// How fast it sends. Settings that do not say have the rates of [`Rates::default`].
     #[serde(default, skip_serializing_if = "Rates::is_default")]
     pub rates: Rates,
+    /// The most that it sends in any 24 hours.
+    #[serde(default, skip_serializing_if = "DailyQuotas::is_default")]
+    pub daily_quotas: DailyQuotas,
+    /// What is done about messages of which nobody knows whether they were sent.
+    #[serde(default, skip_serializing_if = "UnknownRules::is_default")]
+    pub on_unknown: UnknownRules,
     /// For how many days personal data is kept after a customer's last activity; as the customer's profile says where
     /// absent ([`crate::retention::retain_days`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,6 +213,14 @@ pub struct Tenant {
     /// The contact rules that the tenant adds to the profiles.
     #[serde(default, skip_serializing_if = "ContactRules::is_empty")]
     pub contact_rules: ContactRules,
+}
+
+impl Tenant {
+    /// What may be sent on a channel.
+    #[must_use]
+    pub const fn send_limits(&self, channel: Channel) -> SendLimits {
+        SendLimits { rate: self.rates.of(channel), per_day: self.daily_quotas.of(channel) }
+    }
 }
 
 #[cfg(test)]
@@ -174,10 +255,24 @@ mod tests {
     }
 
     #[test]
+    fn quotas_and_what_is_done_about_unknown_messages_are_settings() {
+        let tenant =
+            with_rates("[daily_quotas]\nemail = 50000\n[on_unknown]\nemail = \"prefer_delivery\"").unwrap();
+        assert_eq!(tenant.send_limits(Channel::Email).per_day, NonZeroU32::new(50_000));
+        assert_eq!(tenant.send_limits(Channel::Sms).per_day, None);
+        assert_eq!(tenant.on_unknown.of(Channel::Email), OnUnknown::PreferDelivery);
+        assert_eq!(tenant.on_unknown.of(Channel::Sms), OnUnknown::PreferNoDuplicate);
+        let written = serde_json::to_string(&tenant).unwrap();
+        assert_eq!(serde_json::from_str::<Tenant>(&written).unwrap(), tenant);
+        assert!(with_rates("[daily_quotas]\nemail = 0").is_err());
+        assert!(with_rates("[on_unknown]\nemail = \"resend\"").is_err());
+    }
+
+    #[test]
     fn a_rate_is_from_one_to_the_limit() {
         for bad in [0, RATE_MAX + 1] {
             let error = with_rates(&format!("[rates]\nemail = {bad}")).unwrap_err();
-            let expected = format!("{bad} is not a rate; expected 1 to {RATE_MAX} messages a second");
+            let expected = format!("{bad} is not a rate; expected 1 to {RATE_MAX} a second");
             assert!(error.contains(&expected), "{error}");
         }
         assert!(with_rates("[rates]\nemail = 1.5").is_err());

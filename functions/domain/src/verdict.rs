@@ -79,6 +79,8 @@ pub enum ReasonCode {
     MessageFull,
     /// What is stored about the customer or the obligation cannot be read.
     Unreadable,
+    /// What the tenant may send on the channel in 24 hours is used up.
+    DailyQuota,
     /// A contact rule of the jurisdiction.
     Rule(RuleCode),
 }
@@ -108,6 +110,7 @@ impl ReasonCode {
             Self::OneMessageADay => "one_message_a_day",
             Self::MessageFull => "message_full",
             Self::Unreadable => "unreadable",
+            Self::DailyQuota => "daily_quota",
             Self::Rule(code) => code.as_str(),
         }
     }

@@ -18,7 +18,8 @@ use domain::decision::{Cause, DecisionRecord};
 use domain::fence::Reached;
 use domain::ids::{CustomerId, ObligationId};
 use domain::ladder::{Rung, StageDue, stage_due};
-use domain::planner::{Facts, Plan, plan};
+use domain::message::message_context;
+use domain::planner::{Facts, Plan, Rules, plan};
 use domain::policy::Policy;
 use domain::touch::Touch;
 use domain::verdict::{Decision, ReasonCode, Verdict};
@@ -28,12 +29,12 @@ use runtime::job::{JOB_VERSION, ShardJob, TouchJob};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use serde::Serialize;
-use store::{OpenEntry, Recording, Store, StoreError, SuppressionKey};
+use store::{CustomerFacts, OpenEntry, Recording, Store, StoreError, SuppressionKey};
 
 use failed::Failed;
-use spread::{Loads, Spread};
+use spread::{Budget, Loads, Spread};
 
-pub use spread::{OVERFULL_MAX, Overfull};
+pub use spread::{Limit, OVERFULL_MAX, Overfull};
 
 /// How many index entries are read at once.
 pub const INDEX_PAGE: u32 = 1_000;
@@ -71,7 +72,7 @@ pub struct Planned {
     pub touches: usize,
     /// Touches that wait for their moment.
     pub waiting: usize,
-    /// Open hours that are too short for what is to be sent in them, at the tenant's rates.
+    /// Open hours that are too short for what is to be sent in them, at the tenant's rates and daily quotas.
     pub overfull: Vec<Overfull>,
     /// Customers who could not be decided about, and to whom nothing goes out. The others were not held up by them.
     pub failed: Vec<FailedCustomer>,
@@ -183,7 +184,7 @@ pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Resu
     }
     planned.touches = outgoing.email.len() + outgoing.sms.len();
     planned.waiting = outgoing.waiting;
-    planned.overfull = outgoing.loads.overfull(&rules.tenant.rates, rules.tenant.shards);
+    planned.overfull = overfull(deps, &rules, &outgoing.loads).await?;
     warn_of(job, &planned.overfull);
     deps.email.send(&outgoing.email).await?;
     deps.sms.send(&outgoing.sms).await?;
@@ -191,13 +192,25 @@ pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Resu
     Ok(planned)
 }
 
+/// The hours that are too short for the plan, by the rates and what is left of the daily quotas.
+async fn overfull(deps: &Deps, rules: &TenantRules, loads: &Loads) -> Result<Vec<Overfull>, StoreError> {
+    let tenant = &rules.tenant;
+    let mut quotas = Vec::new();
+    for channel in [Channel::Email, Channel::Sms] {
+        if let Some(quota) = tenant.daily_quotas.of(channel) {
+            quotas.push((channel, quota, deps.store.send_rate(&tenant.id, channel).await?));
+        }
+    }
+    Ok(loads.overfull(&Budget::new(&tenant.rates, tenant.shards, &quotas)))
+}
+
 /// Says before the first message that a plan cannot be finished in time.
 fn warn_of(job: &ShardJob, overfull: &[Overfull]) {
     for hours in overfull {
         tracing::warn!(
             tenant = %job.tenant, shard = job.shard, as_of = %job.as_of, channel = %hours.channel,
-            from_at = %hours.from_at, until_at = %hours.until_at, touches = hours.touches,
-            capacity = hours.capacity, "the open hours are too short for the plan at the tenant's rate"
+            from_at = %hours.from_at, until_at = %hours.until_at, touches = hours.touches, units = hours.units,
+            capacity = hours.capacity, limit = ?hours.limit, "the open hours are too short for the plan"
         );
     }
 }
@@ -287,7 +300,8 @@ async fn decide_customer(
     let mut prior: Vec<Contact> = known.fence.contacts.clone();
     if let Some(touch) = &touch {
         let until_at = spread::open_until(&rules_for, &facts, &prior, touch);
-        outgoing.loads.add(touch.channel, touch.send_at, until_at);
+        let units = units(rules, &rules_for, &known, touch);
+        outgoing.loads.add(touch.channel, units, touch.send_at, until_at);
         outgoing.add(job, touch);
         // What goes out now counts against what waits.
         prior.push(Contact { at: touch.send_at, channel: touch.channel, direct: false });
@@ -297,7 +311,7 @@ async fn decide_customer(
         let (touch, until_at) = spread.place(&rules_for, &facts, &prior, first);
         deps.store.plan_touch(&rules.scope(), &touch).await?;
         outgoing.waiting += 1;
-        outgoing.loads.add(touch.channel, from_at, until_at);
+        outgoing.loads.add(touch.channel, units(rules, &rules_for, &known, &touch), from_at, until_at);
     }
     let zone = known.customer.time_zone.unwrap_or(rules_for.jurisdiction.time_zone());
     let from_dpd = rules.policy.from_dpd();
@@ -307,6 +321,18 @@ async fn decide_customer(
         open.map(|v| DecisionLine::new(on, customer, zone, v)).collect()
     });
     Ok(true)
+}
+
+/// How many units of its channel's rate a touch takes, as its message would be today.
+fn units(rules: &TenantRules, rules_for: &Rules<'_>, known: &CustomerFacts, touch: &Touch) -> u32 {
+    match touch.channel {
+        Channel::Email => 1,
+        Channel::Sms | Channel::Push | Channel::Whatsapp | Channel::Call => {
+            let context = message_context(&rules.tenant, &known.customer, &known.obligations, touch);
+            let message = rules_for.policy.templates.render(&touch.template, touch.channel, &context);
+            message.map_or(1, |message| message.send_units())
+        }
+    }
 }
 
 fn is_closed(verdict: &Verdict) -> bool {

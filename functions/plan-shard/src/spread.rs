@@ -10,6 +10,7 @@
 //! and span give the same place.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use domain::channel::Channel;
@@ -17,6 +18,7 @@ use domain::contact::Contact;
 use domain::contact_check::ContactQuery;
 use domain::ids::{CustomerId, TenantId};
 use domain::planner::{Facts, Rules};
+use domain::send_rate::SendRate;
 use domain::tenant::{Rate, Rates, Tenant};
 use domain::touch::Touch;
 use serde::Serialize;
@@ -29,7 +31,17 @@ const COUNT_BITS: u32 = 3;
 /// The most windows that one job reports as too short.
 pub const OVERFULL_MAX: usize = 100;
 
-/// The open hours that the messages of a shard do not fit into at the rate of their channel.
+/// What a plan is too large for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// The units that a channel sends in a second.
+    SendRate,
+    /// The units that it sends in 24 hours.
+    DailyQuota,
+}
+
+/// The open hours that the messages of a shard do not fit into, by the rate and the daily quota of their channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Overfull {
     /// The channel.
@@ -40,8 +52,12 @@ pub struct Overfull {
     pub until_at: DateTime<Utc>,
     /// How many messages are to go in between.
     pub touches: u64,
-    /// How many of them this shard can send in between: its share of the tenant's rate.
+    /// How many units they take: emails, or parts of SMS.
+    pub units: u64,
+    /// How many units this shard can send in between: its share of what the tenant can.
     pub capacity: u64,
+    /// Which limit is the lower one.
+    pub limit: Limit,
 }
 
 /// The messages of a shard by channel and by the end of their open hours.
@@ -52,31 +68,80 @@ pub(crate) struct Loads(BTreeMap<(Channel, DateTime<Utc>), Load>);
 struct Load {
     from_at: DateTime<Utc>,
     touches: u64,
+    units: u64,
+}
+
+/// What a shard may send.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget<'a> {
+    rates: &'a Rates,
+    shards: u16,
+    /// The channels that have a daily quota, with what was sent of it.
+    quotas: &'a [(Channel, NonZeroU32, SendRate)],
+}
+
+impl<'a> Budget<'a> {
+    pub(crate) const fn new(
+        rates: &'a Rates,
+        shards: u16,
+        quotas: &'a [(Channel, NonZeroU32, SendRate)],
+    ) -> Self {
+        Self { rates, shards, quotas }
+    }
+
+    /// How many units a shard can send on a channel between two moments, and what keeps it from more.
+    fn capacity(&self, channel: Channel, from_at: DateTime<Utc>, until_at: DateTime<Utc>) -> (u64, Limit) {
+        let by_rate = capacity(self.rates.of(channel), self.shards, until_at - from_at);
+        let of_channel = self.quotas.iter().find(|(of, ..)| *of == channel);
+        let left =
+            of_channel.map(|(_, quota, sent)| sent.left(*quota, until_at) / u64::from(self.shards.max(1)));
+        match left {
+            Some(left) if left < by_rate => (left, Limit::DailyQuota),
+            Some(_) | None => (by_rate, Limit::SendRate),
+        }
+    }
 }
 
 impl Loads {
-    /// Counts one more message that may go from one moment until another; without an end, it is not counted.
-    pub(crate) fn add(&mut self, channel: Channel, from_at: DateTime<Utc>, until_at: Option<DateTime<Utc>>) {
+    /// Counts one more message of so many units that may go from one moment until another; without an end, it is not
+    /// counted.
+    pub(crate) fn add(
+        &mut self,
+        channel: Channel,
+        units: u32,
+        from_at: DateTime<Utc>,
+        until_at: Option<DateTime<Utc>>,
+    ) {
         let Some(until_at) = until_at else { return };
-        let load = self.0.entry((channel, until_at)).or_insert(Load { from_at, touches: 0 });
+        let load = self.0.entry((channel, until_at)).or_insert(Load { from_at, touches: 0, units: 0 });
         load.from_at = load.from_at.min(from_at);
         load.touches += 1;
+        load.units += u64::from(units);
     }
 
     /// The windows, at most [`OVERFULL_MAX`], that cannot take what must go within them.
-    pub(crate) fn overfull(&self, rates: &Rates, shards: u16) -> Vec<Overfull> {
+    pub(crate) fn overfull(&self, budget: &Budget<'_>) -> Vec<Overfull> {
         let too_much = self.0.iter().filter_map(|(&(channel, until_at), &Load { from_at, .. })| {
             // Shorter hours inside these take their share of the same rate.
             let inside = self.0.range((channel, from_at)..=(channel, until_at));
-            let touches = inside.filter(|(_, l)| l.from_at >= from_at).map(|(_, l)| l.touches).sum();
-            let capacity = capacity(rates.of(channel), shards, until_at - from_at);
-            (touches > capacity).then_some(Overfull { channel, from_at, until_at, touches, capacity })
+            let inside = inside.filter(|(_, l)| l.from_at >= from_at);
+            let (touches, units) = inside.fold((0, 0), |sum, (_, l)| (sum.0 + l.touches, sum.1 + l.units));
+            let (capacity, limit) = budget.capacity(channel, from_at, until_at);
+            (units > capacity).then_some(Overfull {
+                channel,
+                from_at,
+                until_at,
+                touches,
+                units,
+                capacity,
+                limit,
+            })
         });
         too_much.take(OVERFULL_MAX).collect()
     }
 }
 
-/// How many messages one of `shards` shards can send in a while.
+/// How many units one of `shards` shards can send in a while.
 fn capacity(rate: Rate, shards: u16, within: TimeDelta) -> u64 {
     let seconds = u64::try_from(within.num_seconds()).unwrap_or(0);
     seconds * u64::from(rate.per_second()) / u64::from(shards.max(1))

@@ -8,6 +8,7 @@ use domain::fence::Fence;
 use domain::ids::{PolicyId, StageId, TemplateId, TouchId};
 use domain::jurisdiction::Jurisdiction;
 use domain::policy::Policy;
+use domain::send_rate::SendLimits;
 use domain::{channel::Purpose, channel::Tone, contact::PersonName};
 use proptest::prelude::*;
 
@@ -167,13 +168,13 @@ fn a_plan_that_fits_is_not_reported() {
     let mut loads = Loads::default();
     let until_at = monday() + TimeDelta::seconds(10);
     for _ in 0..10 {
-        loads.add(Channel::Email, monday(), Some(until_at));
-        loads.add(Channel::Email, monday(), None);
-        loads.add(Channel::Sms, monday(), Some(until_at));
-        loads.add(Channel::Email, until_at, Some(until_at + TimeDelta::seconds(10)));
+        loads.add(Channel::Email, 1, monday(), Some(until_at));
+        loads.add(Channel::Email, 1, monday(), None);
+        loads.add(Channel::Sms, 1, monday(), Some(until_at));
+        loads.add(Channel::Email, 1, until_at, Some(until_at + TimeDelta::seconds(10)));
     }
-    assert_eq!(loads.overfull(&rates, 1), []);
-    assert_eq!(Loads::default().overfull(&rates, 1), []);
+    assert_eq!(loads.overfull(&Budget::new(&rates, 1, &[])), []);
+    assert_eq!(Loads::default().overfull(&Budget::new(&rates, 1, &[])), []);
 }
 
 #[test]
@@ -182,15 +183,50 @@ fn a_plan_that_cannot_be_finished_is_reported_with_its_numbers() {
     let mut loads = Loads::default();
     let until_at = monday() + TimeDelta::seconds(10);
     for n in 0..11 {
-        loads.add(Channel::Email, monday() + TimeDelta::seconds(n), Some(until_at + TimeDelta::seconds(n)));
+        loads.add(
+            Channel::Email,
+            1,
+            monday() + TimeDelta::seconds(n),
+            Some(until_at + TimeDelta::seconds(n)),
+        );
     }
     for _ in 0..21 {
-        loads.add(Channel::Sms, monday(), Some(until_at));
+        loads.add(Channel::Sms, 1, monday(), Some(until_at));
     }
-    let sms = Overfull { channel: Channel::Sms, from_at: monday(), until_at, touches: 21, capacity: 10 };
-    assert_eq!(loads.overfull(&rates, 1), std::slice::from_ref(&sms));
+    let sms = Overfull {
+        channel: Channel::Sms,
+        from_at: monday(),
+        until_at,
+        touches: 21,
+        units: 21,
+        capacity: 10,
+        limit: Limit::SendRate,
+    };
+    assert_eq!(loads.overfull(&Budget::new(&rates, 1, &[])), std::slice::from_ref(&sms));
     // Of two shards, each has half of the rate: five of the ten seconds of SMS; emails still fit.
-    assert_eq!(loads.overfull(&rates, 2), [Overfull { capacity: 5, ..sms }]);
+    assert_eq!(loads.overfull(&Budget::new(&rates, 2, &[])), [Overfull { capacity: 5, ..sms }]);
+}
+
+#[test]
+fn parts_and_the_daily_quota_count() {
+    let rates = Rates { email: rate(1), sms: rate(1) };
+    let mut loads = Loads::default();
+    let until_at = monday() + TimeDelta::seconds(100);
+    for _ in 0..40 {
+        loads.add(Channel::Sms, 3, monday(), Some(until_at));
+        loads.add(Channel::Email, 1, monday(), Some(until_at));
+    }
+    let quota = NonZeroU32::new(50).unwrap();
+    let limits = SendLimits { rate: rate(10), per_day: Some(quota) };
+    let mut sent = SendRate::default();
+    for _ in 0..20 {
+        sent.grant(limits, 1, monday() - TimeDelta::hours(1), TimeDelta::MAX);
+    }
+    let quotas = [(Channel::Email, quota, sent)];
+    let told = loads.overfull(&Budget::new(&rates, 1, &quotas));
+    let told: Vec<_> = told.iter().map(|o| (o.channel, o.touches, o.units, o.capacity, o.limit)).collect();
+    let email = (Channel::Email, 40, 40, 30, Limit::DailyQuota);
+    assert_eq!(told, [email, (Channel::Sms, 40, 120, 100, Limit::SendRate)]);
 }
 
 #[test]
@@ -199,10 +235,11 @@ fn shorter_hours_within_longer_ones_count_against_both() {
     let mut loads = Loads::default();
     let [inner, outer] = [10, 20].map(|s| monday() + TimeDelta::seconds(s));
     for _ in 0..11 {
-        loads.add(Channel::Email, monday(), Some(inner - TimeDelta::seconds(1)));
-        loads.add(Channel::Email, monday(), Some(outer));
+        loads.add(Channel::Email, 1, monday(), Some(inner - TimeDelta::seconds(1)));
+        loads.add(Channel::Email, 1, monday(), Some(outer));
     }
-    let told: Vec<_> = loads.overfull(&rates, 1).iter().map(|o| (o.touches, o.capacity)).collect();
+    let told: Vec<_> =
+        loads.overfull(&Budget::new(&rates, 1, &[])).iter().map(|o| (o.touches, o.capacity)).collect();
     assert_eq!(told, [(11, 9), (22, 20)]);
 }
 
@@ -211,9 +248,9 @@ fn no_more_windows_are_reported_than_the_limit() {
     let rates = Rates::default();
     let mut loads = Loads::default();
     for n in 0..i64::try_from(OVERFULL_MAX).unwrap() + 1 {
-        loads.add(Channel::Email, monday() + TimeDelta::days(n), Some(monday() + TimeDelta::days(n)));
+        loads.add(Channel::Email, 1, monday() + TimeDelta::days(n), Some(monday() + TimeDelta::days(n)));
     }
-    assert_eq!(loads.overfull(&rates, 1).len(), OVERFULL_MAX);
+    assert_eq!(loads.overfull(&Budget::new(&rates, 1, &[])).len(), OVERFULL_MAX);
 }
 
 proptest! {

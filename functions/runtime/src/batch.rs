@@ -2,9 +2,11 @@
 //!
 //! Invariant: every record of the event is either done or reported as failed by its message id.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use futures_util::future::join_all;
 
 use crate::job::{Job, JobError};
 
@@ -30,6 +32,42 @@ pub async fn each_job<J: Job, E: Display>(
     }
     let mut response = SqsBatchResponse::default();
     response.batch_item_failures = failures;
+    response
+}
+
+/// Handles the records of a batch at the same time, those with the same key in order, and reports those that failed as
+/// [`each_job`] does. A batch has as many records as the queue's trigger allows.
+pub async fn each_job_at_once<J: Job, K: Ord, E: Display>(
+    event: SqsEvent,
+    key: impl Fn(&J) -> K,
+    handle: impl AsyncFn(J) -> Result<(), E>,
+) -> SqsBatchResponse {
+    let mut failed = Vec::new();
+    let mut by_key: BTreeMap<K, Vec<(String, J)>> = BTreeMap::new();
+    for record in event.records {
+        let id = record.message_id.unwrap_or_default();
+        match J::from_body(record.body.as_deref().unwrap_or_default()) {
+            Ok(job) => by_key.entry(key(&job)).or_default().push((id, job)),
+            Err(problem) => {
+                tracing::error!(message_id = %id, %problem, "a job of the batch failed");
+                failed.push(id);
+            }
+        }
+    }
+    let handle = &handle;
+    let groups = by_key.into_values().map(|jobs| async move {
+        let mut failed = Vec::new();
+        for (id, job) in jobs {
+            if let Err(problem) = handle(job).await {
+                tracing::error!(message_id = %id, %problem, "a job of the batch failed");
+                failed.push(id);
+            }
+        }
+        failed
+    });
+    failed.extend(join_all(groups).await.into_iter().flatten());
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failed.into_iter().map(failure).collect();
     response
 }
 

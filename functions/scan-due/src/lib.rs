@@ -1,5 +1,5 @@
 //! Starts the daily work of a tenant: one plan job per shard, the touches whose moment has come, and the sweep of
-//! claims that were abandoned.
+//! claims that were abandoned and of messages that are unknown.
 //!
 //! Invariant: starting twice does no harm. A shard that is planned twice gives the same touches, and a touch that is
 //! dispatched twice is claimed once.
@@ -53,6 +53,8 @@ pub struct Started {
     pub touches: usize,
     /// How many abandoned claims became unknown.
     pub abandoned: usize,
+    /// How many unknown messages were handed to their channel for a second attempt.
+    pub again: usize,
 }
 
 /// Why the work could not be started. All of it can be started again.
@@ -90,7 +92,7 @@ async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Star
     deps.plan.send(&jobs).await?;
     let touches = dispatch_days(deps, &rules, WAVE_DAYS_BACK + 1..=SCAN_DAYS_BACK, now).await?;
     tracing::info!(%tenant, %as_of, shards = jobs.len(), touches, "scan started");
-    Ok(Started { as_of, shards: rules.tenant.shards, touches, abandoned: 0 })
+    Ok(Started { as_of, shards: rules.tenant.shards, touches, abandoned: 0, again: 0 })
 }
 
 /// Hands the waiting touches whose moment has come to their channels.
@@ -99,7 +101,7 @@ async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     let touches = dispatch_days(deps, &rules, 0..=WAVE_DAYS_BACK, now).await?;
     tracing::info!(%tenant, %as_of, touches, "wave dispatched");
-    Ok(Started { as_of, shards: 0, touches, abandoned: 0 })
+    Ok(Started { as_of, shards: 0, touches, abandoned: 0, again: 0 })
 }
 
 /// Dispatches the waves of some days, the oldest first.

@@ -1,11 +1,15 @@
-//! The sweep: claims that nobody settled become unknown, so that nothing stays claimed for ever.
+//! The sweep: claims that nobody settled become unknown, so that nothing stays claimed for ever. Where the tenant prefers
+//! delivery, messages that stay unknown are handed to their channel once more.
 //!
 //! Invariant: it reads the index, and only the touches of customers with a recent contact. It never plans and never
 //! sends: whether the provider has the message of an abandoned claim, its event or a person says.
 
 use chrono::{DateTime, Days, Duration, Utc};
+use domain::channel::Channel;
 use domain::ids::TenantId;
-use store::{CLAIM_LEASE_MINUTES, StoreError};
+use domain::tenant::{OnUnknown, Tenant};
+use runtime::job::{JOB_VERSION, TouchJob};
+use store::{CLAIM_LEASE_MINUTES, RESEND_AFTER_MINUTES, StoreError, UnknownTouch};
 
 use crate::{Deps, ScanError, Started};
 
@@ -15,6 +19,8 @@ pub const SWEEP_HOURS_BACK_MAX: u16 = 35 * 24;
 pub const SWEEP_PAGE: u32 = 1_000;
 /// The most pages of one shard that one sweep reads; a later one begins anew.
 pub const SWEEP_PAGES_MAX: usize = 1_000;
+/// The most messages that one sweep hands over for a second attempt; the next one takes the rest.
+pub(crate) const AGAIN_MAX: usize = 1_000;
 
 /// Settles the abandoned claims of the customers whose latest contact is at most so many hours old.
 pub(crate) async fn sweep(
@@ -29,7 +35,7 @@ pub(crate) async fn sweep(
     let youngest = now - Duration::minutes(CLAIM_LEASE_MINUTES);
     // A local date is at most one day before that of UTC; an older claim of the same customer goes with it.
     let from_on = oldest.date_naive().checked_sub_days(Days::new(1)).unwrap_or(chrono::NaiveDate::MIN);
-    let mut abandoned = 0;
+    let (mut abandoned, mut again) = (0, Vec::new());
     for shard in 0..rules.tenant.shards {
         let mut cursor = None;
         for _ in 0..SWEEP_PAGES_MAX {
@@ -40,13 +46,19 @@ pub(crate) async fn sweep(
             }
             for fence in page.items {
                 if fence.last_contact_at.is_some_and(|at| (oldest..=youngest).contains(&at)) {
-                    match deps.store.settle_abandoned(tenant, &fence.customer, from_on, now).await {
-                        Ok(found) => abandoned += found.settled,
+                    let swept = deps.store.settle_abandoned(tenant, &fence.customer, from_on, now).await;
+                    let found = match swept {
+                        Ok(found) => found,
                         Err(problem @ StoreError::Corrupt { .. }) => {
                             tracing::error!(%tenant, shard, customer = %fence.customer, %problem, "a claim cannot be swept");
+                            continue;
                         }
                         Err(problem) => return Err(problem.into()),
-                    }
+                    };
+                    abandoned += found.settled;
+                    let second = |unknown| second_job(&rules.tenant, unknown, now);
+                    let room = AGAIN_MAX.saturating_sub(again.len());
+                    again.extend(found.unknown.iter().filter_map(second).take(room));
                 }
             }
             cursor = page.next;
@@ -55,6 +67,31 @@ pub(crate) async fn sweep(
             }
         }
     }
-    tracing::info!(%tenant, %as_of, abandoned, "claims swept");
-    Ok(Started { as_of, shards: 0, touches: 0, abandoned })
+    let (email, sms): (Vec<TouchJob>, Vec<TouchJob>) =
+        again.into_iter().partition(|job| job.channel == Channel::Email);
+    let again = email.len() + sms.len();
+    deps.email.send(&email).await?;
+    deps.sms.send(&sms).await?;
+    tracing::info!(%tenant, %as_of, abandoned, again, "claims swept");
+    Ok(Started { as_of, shards: 0, touches: 0, abandoned, again })
+}
+
+/// The job of a second attempt, where the tenant prefers delivery and an hour has passed. Whoever takes it decides and
+/// claims, so that two sweeps do no harm, and neither does an event that comes first.
+fn second_job(tenant: &Tenant, unknown: &UnknownTouch, now: DateTime<Utc>) -> Option<TouchJob> {
+    let is_wanted = match tenant.on_unknown.of(unknown.channel) {
+        OnUnknown::PreferNoDuplicate => false,
+        OnUnknown::PreferDelivery => {
+            now.signed_duration_since(unknown.claimed_at) >= Duration::minutes(RESEND_AFTER_MINUTES)
+        }
+    };
+    is_wanted.then(|| TouchJob {
+        v: JOB_VERSION,
+        tenant: tenant.id.clone(),
+        customer: unknown.place.customer.clone(),
+        touch: unknown.place.id.clone(),
+        on: unknown.place.on,
+        channel: unknown.channel,
+        wave: None,
+    })
 }

@@ -9,7 +9,7 @@ use domain::channel::Channel;
 use runtime::decision_log::DecisionLog;
 use runtime::lambda::{aws_config, queue, serve, setting, start_log, store, suppression_key};
 use runtime::rules::RulesCache;
-use send_email::{Deps, handle};
+use send_email::{Deps, Pace, Turns, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -29,6 +29,7 @@ async fn main() -> anyhow::Result<()> {
         sms: queue(&config, "SMS_QUEUE_URL")?,
         suppression: suppression_key()?,
         decisions: DecisionLog::Off,
+        pace: Pace::Running(Turns::default()),
     };
     let deps = &deps;
     serve(async move |event, now| Ok(handle(deps, event, now).await)).await

@@ -82,18 +82,12 @@ impl Store {
         let claimed_at = decision.at();
         let (audit, hash) = entry_of(&scope.tenant, decision);
         let next = next_fence(fence, touch, claimed_at, (hash, decision.recorded()));
-        let stored = StoredTouch {
-            state: TouchState::Claimed,
-            claimed_at: Some(claimed_at),
-            fence_version: Some(fence.version),
-            tries: fence.tries.get(&touch.id).copied().unwrap_or(0),
-            before: touch
-                .items
-                .iter()
-                .filter_map(|i| Some((i.obligation.clone(), fence.reached.get(&i.obligation)?.clone())))
-                .collect(),
-            ..StoredTouch::planned(touch.clone())
-        };
+        let before = touch
+            .items
+            .iter()
+            .filter_map(|i| Some((i.obligation.clone(), fence.reached.get(&i.obligation)?.clone())))
+            .collect();
+        let stored = StoredTouch { before, ..StoredTouch::claimed(touch.clone(), fence, claimed_at) };
         let touch_key = key::touch(&scope.tenant, &touch.customer, touch.on, &touch.id);
         let unclaimed = Expression {
             text: "attribute_not_exists(#pk) OR #st IN (:planned, :prevented, :superseded)",
@@ -138,7 +132,7 @@ impl Store {
 }
 
 /// The fence after a claim.
-fn next_fence(
+pub(crate) fn next_fence(
     fence: &Fence,
     touch: &Touch,
     claimed_at: DateTime<Utc>,

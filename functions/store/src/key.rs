@@ -148,6 +148,11 @@ pub(crate) fn settings(of: &TenantId) -> Key {
     Key::new(tenant(of), "SETTINGS")
 }
 
+/// What was granted of the send rate of a channel.
+pub(crate) fn send_rate(of: &TenantId, channel: Channel) -> Key {
+    Key::new(tenant(of), format!("RATE#{}", channel.as_str()))
+}
+
 fn policy_partition(of: &TenantId, id: &PolicyId) -> String {
     format!("{}#POLICY#{}", tenant(of), escape(id.as_str()))
 }

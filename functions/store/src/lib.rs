@@ -21,8 +21,10 @@ mod key;
 mod ledger;
 mod open;
 mod payments;
+mod rate;
 mod record;
 mod reference;
+mod resend;
 mod settings;
 #[cfg(feature = "faults")]
 mod spoil;
@@ -55,9 +57,10 @@ pub use open::{OpenEntry, ReachedEntry};
 pub use payments::PaymentRecord;
 pub use record::{RecordError, Recorded, TouchEvent};
 pub use reference::REFERENCE_DAYS_KEPT;
+pub use resend::RESEND_AFTER_MINUTES;
 pub use settings::{POLICY_VERSION_MAX, PolicyDoc, SettingsDoc};
 pub use suppression::SuppressionKey;
-pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims};
+pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims, UnknownTouch};
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};
 pub use wave::{WAVE_DAYS_AHEAD_MAX, WaveEntry, WaveKey};
 

@@ -213,7 +213,9 @@ impl Store {
             all.writes.push(suppression_write(place, &event.reason, recorded_at));
             all.is_suppressed = true;
         }
-        self.move_fence(tenant, facts, stored, folded.may_fall_back, &mut all);
+        // A second attempt at the message carries the stages now.
+        let may_fall_back = folded.may_fall_back && stored.resent_as.is_none();
+        self.move_fence(tenant, facts, stored, may_fall_back, &mut all);
         Ok(all)
     }
 
@@ -298,20 +300,26 @@ fn with_report(
     next
 }
 
-/// The touch is as it was read: the same claim, in the same state, with the same history.
+/// The touch is as it was read: the same claim, in the same state, with the same history and attempts.
 fn as_read(item: &Item, stored: &StoredTouch) -> Result<Expression, StoreError> {
     let claimed_at = stored.claimed_at;
     let claimed_at =
         claimed_at.ok_or_else(|| Reader::new("touch", item).corrupt("ca", "the instant of the claim"))?;
     let mut values =
         vec![(":st", stored.state.as_str().into()), (":ca", claimed_at.timestamp_millis().into())];
-    let text = if stored.history.entries().is_empty() {
-        "#st = :st AND #ca = :ca AND attribute_not_exists(#hs)"
-    } else {
+    let is_silent = stored.history.entries().is_empty();
+    if !is_silent {
         values.push((":hs", history_text(&stored.history).into()));
-        "#st = :st AND #ca = :ca AND #hs = :hs"
+    }
+    let text = match (is_silent, stored.resent_as.is_some()) {
+        (true, false) => {
+            "#st = :st AND #ca = :ca AND attribute_not_exists(#hs) AND attribute_not_exists(#ra)"
+        }
+        (true, true) => "#st = :st AND #ca = :ca AND attribute_not_exists(#hs) AND attribute_exists(#ra)",
+        (false, false) => "#st = :st AND #ca = :ca AND #hs = :hs AND attribute_not_exists(#ra)",
+        (false, true) => "#st = :st AND #ca = :ca AND #hs = :hs AND attribute_exists(#ra)",
     };
-    Ok(Expression { text, names: &["st", "ca", "hs"], values })
+    Ok(Expression { text, names: &["st", "ca", "hs", "ra"], values })
 }
 
 /// Changes what a report may change of a fence; its place in the open index needs no shard, since a report never adds

@@ -5,6 +5,7 @@
 //! Two sweeps at the same time do no harm: a settlement is conditional on the claim.
 
 use chrono::{DateTime, Duration, NaiveDate, Utc};
+use domain::channel::Channel;
 use domain::ids::{CustomerId, TenantId};
 use domain::touch::TouchState;
 
@@ -21,13 +22,26 @@ pub const CLAIM_ABANDONED: &str = "claim_abandoned";
 /// The most pages of one customer's recent touches, of 1 MB each.
 const TOUCH_PAGES_MAX: usize = 8;
 
+/// A touch of which nobody knows whether it was sent, and which was not tried a second time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownTouch {
+    /// Which.
+    pub place: TouchKey,
+    /// How it went.
+    pub channel: Channel,
+    /// When.
+    pub claimed_at: DateTime<Utc>,
+}
+
 /// What was found among the recent touches of a customer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OpenClaims {
     /// Claims that were abandoned, and are unknown now.
     pub settled: usize,
     /// Claims that a sender may still be working on.
     pub open: usize,
+    /// What was unknown already.
+    pub unknown: Vec<UnknownTouch>,
 }
 
 impl Store {
@@ -63,6 +77,7 @@ impl Store {
         for item in self.query_all("sweep", query, TOUCH_PAGES_MAX).await? {
             let stored = StoredTouch::decode(&item)?;
             if stored.state != TouchState::Claimed {
+                found.unknown.extend(unknown_of(stored));
                 continue;
             }
             let lease = self.claim_lease();
@@ -88,4 +103,10 @@ impl Store {
         }
         Duration::minutes(CLAIM_LEASE_MINUTES)
     }
+}
+
+fn unknown_of(stored: StoredTouch) -> Option<UnknownTouch> {
+    let is_first = stored.resent_as.is_none() && stored.resend_of.is_none();
+    let claimed_at = stored.claimed_at.filter(|_| is_first && stored.state == TouchState::Unknown)?;
+    Some(UnknownTouch { place: TouchKey::of(&stored.touch), channel: stored.touch.channel, claimed_at })
 }

@@ -3,10 +3,12 @@
 //! Invariant: every change names the state it starts from. Doing the same twice is fine and changes nothing; doing
 //! something else is a conflict that says what was found.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use domain::delivery::{History, Step};
-use domain::fence::Fence;
-use domain::ids::{CustomerId, TenantId, TouchId};
+use domain::fence::{Fence, Reached};
+use domain::ids::{CustomerId, ObligationId, TenantId, TouchId};
 use domain::touch::{Touch, TouchState};
 
 use crate::backend::{Expression, Failure, Item, Query, Table, Write};
@@ -111,6 +113,12 @@ pub struct TouchRecord {
     pub reason: Option<String>,
     /// What was said about it since its claim: when, by whom, and why.
     pub history: History,
+    /// What its obligations had reached before the claim.
+    pub before: BTreeMap<ObligationId, Reached>,
+    /// The second attempt at its message, where the outcome of the first was not known and the tenant prefers delivery.
+    pub resent_as: Option<TouchId>,
+    /// The touch that it is the second attempt of.
+    pub resend_of: Option<TouchId>,
 }
 
 impl From<StoredTouch> for TouchRecord {
@@ -124,6 +132,9 @@ impl From<StoredTouch> for TouchRecord {
             provider_id: s.provider_id,
             reason: s.reason,
             history: s.history,
+            before: s.before,
+            resent_as: s.resent_as,
+            resend_of: s.resend_of,
         }
     }
 }

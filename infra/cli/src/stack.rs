@@ -5,6 +5,7 @@
 //! queued, so a run can be repeated.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 use aws_lambda_events::event::sqs::SqsBatchResponse;
@@ -15,9 +16,10 @@ use domain::choice::OptOutKey;
 use domain::ids::TenantId;
 use domain::policy::Policy;
 use domain::tenant::Tenant;
-use runtime::batch::event_of;
+use plan_shard::Overfull;
+use runtime::batch::{each_job, event_of};
 use runtime::decision_log::{DecisionLine, DecisionLog};
-use runtime::job::DueEvent;
+use runtime::job::{DueEvent, ShardJob};
 use runtime::queue::{MemoryQueue, Queue};
 use runtime::rules::RulesCache;
 use store::{SettingsDoc, Store, SuppressionKey};
@@ -77,6 +79,7 @@ impl LocalStack {
             sms: sms.clone(),
             suppression: suppression.clone(),
             decisions: decisions.clone(),
+            pace: delivery::Pace::Still,
         };
         Self {
             scan: scan_due::Deps {
@@ -107,9 +110,32 @@ impl LocalStack {
 
     /// Scans every shard and carries out what follows.
     pub(crate) async fn scan(&self, now: DateTime<Utc>, progress: &dyn Fn()) -> anyhow::Result<()> {
+        self.plan(now, progress).await?;
+        self.drain(now, progress).await
+    }
+
+    /// Plans every shard, and says which open hours are too short for it. What is planned is sent by [`Self::drain`].
+    pub(crate) async fn plan(
+        &self,
+        now: DateTime<Utc>,
+        progress: &dyn Fn(),
+    ) -> anyhow::Result<Vec<Overfull>> {
         let event = DueEvent::Scan { tenant: self.tenant.clone() };
         scan_due::handle(&self.scan, event, now).await.context("the scan could not start")?;
-        self.drain(now, progress).await
+        let overfull = Mutex::new(Vec::new());
+        let given = give(&self.plan_queue, "plan-shard", progress, async |event| {
+            each_job(event, async |job: ShardJob| {
+                let planned = plan_shard::plan_shard(&self.plan, &job, now).await?;
+                overfull.lock().unwrap_or_else(PoisonError::into_inner).extend(planned.overfull);
+                Ok::<(), plan_shard::PlanError>(())
+            })
+            .await
+        })
+        .await;
+        if given.failed > 0 {
+            bail!("{} shards could not be planned in {RECEIVES_MAX} tries; the log says why", given.failed);
+        }
+        Ok(overfull.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Dispatches the touches whose moment has come and carries out what follows.
@@ -126,7 +152,7 @@ impl LocalStack {
     }
 
     /// Gives every queued job to its function until none is left.
-    async fn drain(&self, now: DateTime<Utc>, progress: &dyn Fn()) -> anyhow::Result<()> {
+    pub(crate) async fn drain(&self, now: DateTime<Utc>, progress: &dyn Fn()) -> anyhow::Result<()> {
         // A job that cannot be done holds up no other; the run says so at its end.
         let mut failed = 0;
         loop {

@@ -40,6 +40,7 @@ impl Functions {
             sms: sms.clone(),
             suppression: secret.clone(),
             decisions: decisions.clone(),
+            pace: delivery::Pace::Still,
         };
         Self {
             scan: scan_due::Deps {

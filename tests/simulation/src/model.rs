@@ -365,6 +365,8 @@ fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violatio
         | ReasonCode::NoTemplate
         | ReasonCode::Unreadable
         | ReasonCode::StageDue
+        // No world has a quota.
+        | ReasonCode::DailyQuota
         | ReasonCode::Superseded => false,
         ReasonCode::OneMessageADay | ReasonCode::MessageFull | ReasonCode::Rule(_) => true,
     };

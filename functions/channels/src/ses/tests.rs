@@ -72,11 +72,11 @@ async fn a_refusal_is_final_and_its_reason_has_the_code_and_no_address() {
 async fn a_throttle_is_known_not_sent_and_left_to_the_queue_to_repeat() {
     let (outcome, requests) = call(error(429, "TooManyRequestsException")).await;
     let reason = "ses TooManyRequestsException (HTTP 429)".to_owned();
-    assert_eq!(outcome, Outcome::NotSent { reason, retry: true });
+    assert_eq!(outcome, Outcome::Throttled { reason });
     assert_eq!(requests.len(), 1);
     // The status alone says as much.
     let (outcome, _) = call(error(429, "")).await;
-    assert_eq!(outcome, Outcome::NotSent { reason: "ses no-code (HTTP 429)".into(), retry: true });
+    assert_eq!(outcome, Outcome::Throttled { reason: "ses no-code (HTTP 429)".into() });
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ async fn a_refusal_is_final_and_its_reason_has_the_code_and_no_number() {
 async fn a_throttle_is_known_not_sent_and_left_to_the_queue_to_repeat() {
     for (status, code) in [(400, "Throttling"), (429, "Throttled"), (503, "Throttling")] {
         let (outcome, requests) = call(error(status, code)).await;
-        assert!(matches!(outcome, Outcome::NotSent { retry: true, .. }), "{outcome:?}");
+        assert!(matches!(outcome, Outcome::Throttled { .. }), "{outcome:?}");
         assert_eq!(requests.len(), 1, "{outcome:?}");
     }
 }

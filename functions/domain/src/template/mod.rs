@@ -250,6 +250,14 @@ pub struct Message {
     pub sms: Option<SmsSize>,
 }
 
+impl Message {
+    /// How many units of a channel's rate and quota it takes: the parts of a text message, and 1 of any other.
+    #[must_use]
+    pub fn send_units(&self) -> u32 {
+        self.sms.map_or(1, |size| u32::try_from(size.parts).unwrap_or(u32::MAX))
+    }
+}
+
 /// Compiled templates.
 #[derive(Debug)]
 pub struct TemplateSet {

@@ -8,6 +8,7 @@ mod decisions;
 mod documents;
 mod imports;
 mod people;
+mod rates;
 mod records;
 mod scans;
 mod touches;

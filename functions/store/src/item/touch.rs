@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::delivery::{Code, History, HistoryEntry, Report, Source};
-use domain::fence::Reached;
-use domain::ids::{ObligationId, PolicyId, StageId, TemplateId};
+use domain::fence::{Fence, Reached};
+use domain::ids::{ObligationId, PolicyId, StageId, TemplateId, TouchId};
 use domain::touch::{Touch, TouchState};
 
 use super::fence::{instant_of_hex, items_of, items_text, reached_map, reached_text};
@@ -30,6 +30,10 @@ pub(crate) struct StoredTouch {
     pub(crate) reason: Option<String>,
     /// What was said about it since its claim.
     pub(crate) history: History,
+    /// The second attempt at its message, whose outcome nobody knew.
+    pub(crate) resent_as: Option<TouchId>,
+    /// The touch that it is the second attempt of.
+    pub(crate) resend_of: Option<TouchId>,
 }
 
 impl StoredTouch {
@@ -45,6 +49,19 @@ impl StoredTouch {
             provider_id: None,
             reason: None,
             history: History::default(),
+            resent_as: None,
+            resend_of: None,
+        }
+    }
+
+    /// Claimed on a fence; what its obligations had reached before is the caller's to say.
+    pub(crate) fn claimed(touch: Touch, fence: &Fence, claimed_at: DateTime<Utc>) -> Self {
+        Self {
+            state: TouchState::Claimed,
+            claimed_at: Some(claimed_at),
+            fence_version: Some(fence.version),
+            tries: fence.tries.get(&touch.id).copied().unwrap_or(0),
+            ..Self::planned(touch)
         }
     }
 
@@ -71,6 +88,8 @@ impl StoredTouch {
         }
         set_some(&mut item, "pi", self.provider_id.as_deref());
         set_some(&mut item, "rs", self.reason.as_deref());
+        set_some(&mut item, "ra", self.resent_as.as_ref().map(TouchId::as_str));
+        set_some(&mut item, "ro", self.resend_of.as_ref().map(TouchId::as_str));
         if !self.history.entries().is_empty() {
             set(&mut item, "hs", history_text(&self.history));
         }
@@ -113,6 +132,8 @@ impl StoredTouch {
             provider_id: r.text_or("pi")?.map(str::to_owned),
             reason: r.text_or("rs")?.map(str::to_owned),
             history: r.read_or("hs", "a history", history_of)?.unwrap_or_default(),
+            resent_as: r.read_or("ra", "a touch id", |t| TouchId::new(t).ok())?,
+            resend_of: r.read_or("ro", "a touch id", |t| TouchId::new(t).ok())?,
         })
     }
 }

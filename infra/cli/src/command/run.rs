@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use channels::Outbox;
 use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use clap::Args;
+use domain::channel::Channel;
 use domain::import::mapping::Mapping;
 use domain::import::row_error::RowError;
 use domain::jurisdiction::TenantJurisdictions;
@@ -21,6 +22,7 @@ use domain::tenant::Tenant;
 use domain::verdict::Decision;
 use import_accounts::ReadOptions;
 use import_accounts::import::{ImportJob, import_file, import_key};
+use plan_shard::{Limit, Overfull};
 use runtime::decision_log::{DecisionLine, DecisionLog};
 use serde::Serialize;
 use store::Scope;
@@ -64,7 +66,16 @@ struct Printed<'a> {
     #[serde(flatten)]
     totals: &'a Totals,
     unit_rates: UnitRates,
+    /// Open hours that are too short for what is to be sent in them.
+    overfull: &'a [Overfull],
     folder: &'a Path,
+    seconds: f64,
+}
+
+/// What a run found out.
+struct Figures<'a> {
+    totals: &'a Totals,
+    overfull: &'a [Overfull],
     seconds: f64,
 }
 
@@ -95,7 +106,12 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
 
     let bar = progress::bar(u64::from(tenant.shards), "sending", arguments.json);
     stack.wave(at, &|| bar.inc(0)).await?;
-    stack.scan(at, &|| bar.tick()).await?;
+    let overfull = stack.plan(at, &|| bar.tick()).await?;
+    // Said before the first message, while there is still time to raise a limit.
+    if !arguments.json {
+        bar.suspend(|| warn_of(&overfull, &tenant));
+    }
+    stack.drain(at, &|| bar.tick()).await?;
     bar.finish_and_clear();
     let lines = day_lines(stack.take_decisions());
     let (kept, mut decisions) = earlier_sends(&[&decisions_file, &journal], &lines)?;
@@ -110,8 +126,40 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     fs::remove_file(&journal)?;
     messages.read_new(|line| totals.add_message(line))?;
     totals.take_capacity(&stack.store);
-    print(&arguments, &tenant, at, &totals, started.elapsed().as_secs_f64())?;
+    let seconds = started.elapsed().as_secs_f64();
+    print(&arguments, &tenant, at, &Figures { totals: &totals, overfull: &overfull, seconds })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells of open hours that are too short for the plan.
+#[expect(clippy::print_stdout, reason = "what cannot be sent in time is part of the report")]
+fn warn_of(overfull: &[Overfull], tenant: &Tenant) {
+    for hours in overfull {
+        println!("{}", told(hours, tenant));
+    }
+}
+
+/// A line about open hours that are too short for the plan.
+fn told(hours: &Overfull, tenant: &Tenant) -> String {
+    let local = |at: DateTime<Utc>| at.with_timezone(&tenant.time_zone).format("%Y-%m-%d %H:%M");
+    let (limit, unit) = (
+        match hours.limit {
+            Limit::SendRate => "the rate of the channel",
+            Limit::DailyQuota => "the daily quota of the channel",
+        },
+        match hours.channel {
+            Channel::Email => "emails",
+            Channel::Sms => "parts of SMS",
+            Channel::Push | Channel::Whatsapp | Channel::Call => "messages",
+        },
+    );
+    format!(
+        "Too much    {} {unit} from {} to {}, and {limit} allows {}: the rest waits longer",
+        hours.units,
+        local(hours.from_at),
+        local(hours.until_at),
+        hours.capacity
+    )
 }
 
 /// The lines of an earlier run of the day that say why something was sent: a later run finds it sent and says only that.
@@ -190,13 +238,13 @@ fn print(
     arguments: &RunArguments,
     tenant: &Tenant,
     at: DateTime<Utc>,
-    totals: &Totals,
-    seconds: f64,
+    figures: &Figures<'_>,
 ) -> anyhow::Result<()> {
+    let Figures { totals, overfull, seconds } = *figures;
     let at = runtime::decision_log::local(at, tenant.time_zone);
     if arguments.json {
         let folder = arguments.out.as_path();
-        let printed = Printed { at, totals, unit_rates: totals.unit_rates(), folder, seconds };
+        let printed = Printed { at, totals, unit_rates: totals.unit_rates(), overfull, folder, seconds };
         println!("{}", serde_json::to_string_pretty(&printed)?);
         return Ok(());
     }

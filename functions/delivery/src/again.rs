@@ -1,0 +1,78 @@
+//! The second attempt at a message of which nobody knows whether it was sent, where the tenant prefers delivery.
+//!
+//! Invariant: it is decided as if the first had not reached its stages, and with the first among the contacts: hours,
+//! caps, consents and what is owed are those of this moment. Only the tenant's own limit of one message a day does not
+//! count the first. It goes by the same channel, about the same obligations, or not at all.
+
+use chrono::{DateTime, Utc};
+use domain::fence::{FailedAttempt, Fence};
+use domain::obligation::Obligation;
+use domain::planner::{Facts, Plan, Rules, plan};
+use domain::tenant::OnUnknown;
+use domain::touch::Touch;
+use runtime::rules::TenantRules;
+use store::{StoreError, TouchKey, TouchRecord};
+
+use crate::Deps;
+
+/// A first attempt that may be repeated, and what its repetition is decided on.
+#[derive(Debug)]
+pub(crate) struct Second {
+    pub(crate) first: TouchRecord,
+    obligations: Vec<Obligation>,
+    fence: Fence,
+}
+
+impl Second {
+    /// The second attempt at a touch, where one may be made at `now`.
+    pub(crate) async fn at(
+        deps: &Deps,
+        rules: &TenantRules,
+        rules_for: &Rules<'_>,
+        place: &TouchKey,
+        known: &Facts<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Self>, StoreError> {
+        match rules.tenant.on_unknown.of(deps.channel) {
+            OnUnknown::PreferNoDuplicate => return Ok(None),
+            OnUnknown::PreferDelivery => {}
+        }
+        let found = deps.store.touch(&rules.tenant.id, place).await?;
+        let first = found.filter(|f| f.may_be_resent(now) && f.touch.channel == deps.channel);
+        let second = first.map(|first| Self::of(first, known));
+        Ok(second.filter(|second| second.plan(rules_for, known, now).now.is_some()))
+    }
+
+    fn of(first: TouchRecord, known: &Facts<'_>) -> Self {
+        let touch = &first.touch;
+        let is_about = |o: &&Obligation| touch.items.iter().any(|i| i.obligation == o.id);
+        let obligations = known.obligations.iter().filter(is_about).cloned().collect();
+        let mut fence = known.fence.clone();
+        for item in &touch.items {
+            let is_at = fence
+                .reached(&item.obligation, item.due_on)
+                .is_some_and(|r| r.stage == item.stage && r.dpd == item.dpd);
+            if is_at {
+                fence.take_back(&item.obligation, &first.before);
+            }
+        }
+        if let Some(at) = first.claimed_at {
+            fence.failed.push(FailedAttempt { at, channel: touch.channel, items: Vec::new() });
+        }
+        Self { first, obligations, fence }
+    }
+
+    /// What the second attempt is decided on.
+    pub(crate) fn facts<'a>(&'a self, known: &Facts<'a>) -> Facts<'a> {
+        Facts { obligations: &self.obligations, fence: &self.fence, ..*known }
+    }
+
+    /// The decision, with the second attempt under its own id where it may go now; anything else is left to the
+    /// decision about all that is due.
+    pub(crate) fn plan(&self, rules: &Rules<'_>, known: &Facts<'_>, now: DateTime<Utc>) -> Plan {
+        let decided = plan(rules, &self.facts(known), now);
+        let again = decided.now.filter(|touch| touch.id == self.first.touch.id);
+        let again = again.zip(self.first.second_id()).map(|(touch, id)| Touch { id, ..touch });
+        Plan { now: again, later: None, ..decided }
+    }
+}
