@@ -5,7 +5,6 @@
 
 use chrono::{DateTime, Days, Duration, Utc};
 use domain::ids::TenantId;
-use store::CLAIM_LEASE_MINUTES;
 
 use crate::{Deps, ScanError, Started};
 
@@ -26,10 +25,11 @@ pub(crate) async fn sweep(
     let rules = deps.rules.load(&deps.store, tenant).await?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     let oldest = now - Duration::hours(i64::from(hours_back.min(SWEEP_HOURS_BACK_MAX)));
-    let youngest = now - Duration::minutes(CLAIM_LEASE_MINUTES);
+    // A younger contact may have an open claim and no abandoned one; what is unknown about it is counted next time.
+    let youngest = now - deps.store.claim_lease();
     // A local date is at most one day before that of UTC; an older claim of the same customer goes with it.
     let from_on = oldest.date_naive().checked_sub_days(Days::new(1)).unwrap_or(chrono::NaiveDate::MIN);
-    let mut abandoned = 0;
+    let (mut abandoned, mut unknown) = (0, 0);
     for shard in 0..rules.tenant.shards {
         let mut cursor = None;
         for _ in 0..SWEEP_PAGES_MAX {
@@ -38,6 +38,7 @@ pub(crate) async fn sweep(
                 if fence.last_contact_at.is_some_and(|at| (oldest..=youngest).contains(&at)) {
                     let found = deps.store.settle_abandoned(tenant, &fence.customer, from_on, now).await?;
                     abandoned += found.settled;
+                    unknown += found.unknown;
                 }
             }
             cursor = page.next;
@@ -46,6 +47,6 @@ pub(crate) async fn sweep(
             }
         }
     }
-    tracing::info!(%tenant, %as_of, abandoned, "claims swept");
-    Ok(Started { as_of, shards: 0, touches: 0, abandoned })
+    tracing::info!(%tenant, %as_of, abandoned, unknown, "claims swept");
+    Ok(Started { abandoned, unknown, ..Started::on(as_of) })
 }

@@ -28,6 +28,8 @@ pub struct OpenClaims {
     pub settled: usize,
     /// Claims that a sender may still be working on.
     pub open: usize,
+    /// Touches that are unknown: those that were settled now, and those that nobody has settled since.
+    pub unknown: usize,
 }
 
 impl Store {
@@ -62,6 +64,7 @@ impl Store {
         let mut found = OpenClaims::default();
         for item in self.query_all("sweep", query, TOUCH_PAGES_MAX).await? {
             let stored = StoredTouch::decode(&item)?;
+            found.unknown += usize::from(stored.state == TouchState::Unknown);
             if stored.state != TouchState::Claimed {
                 continue;
             }
@@ -72,7 +75,10 @@ impl Store {
             }
             let outcome = Outcome::Unknown { reason: CLAIM_ABANDONED.to_owned() };
             match self.settle(tenant, &TouchKey::of(&stored.touch), &outcome, now).await {
-                Ok(_) => found.settled += 1,
+                Ok(_) => {
+                    found.settled += 1;
+                    found.unknown += 1;
+                }
                 // Its sender, or another sweep, was quicker.
                 Err(TouchError::Conflict { .. }) => {}
                 Err(TouchError::Store(error)) => return Err(error),
@@ -81,7 +87,12 @@ impl Store {
         Ok(found)
     }
 
-    fn claim_lease(&self) -> Duration {
+    /// How long a claim may be open before it counts as abandoned.
+    #[must_use]
+    pub fn claim_lease(&self) -> Duration {
+        if self.held_alone {
+            return Duration::zero();
+        }
         #[cfg(feature = "deliberate-faults")]
         if self.is_broken_by(crate::DeliberateFault::SweepWithoutLease) {
             return Duration::zero();

@@ -1,13 +1,12 @@
-//! The local stack: the same handlers as on Lambda, in one process, over the embedded store, queues in memory and the
+//! The local stack: the same handlers as on Lambda, in one process, over the embedded store, the local queues and the
 //! outbox.
 //!
 //! Invariant: nothing here decides anything. Jobs travel as the JSON that SQS would carry, in the order they were
-//! queued, so a run can be repeated.
+//! queued, so a run can be repeated. Whoever opens it holds its folder alone.
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use aws_lambda_events::event::sqs::SqsBatchResponse;
+use anyhow::Context;
 use channels::{Outbox, Sender};
 use chrono::{DateTime, Utc};
 use domain::channel::Channel;
@@ -15,17 +14,17 @@ use domain::choice::OptOutKey;
 use domain::ids::TenantId;
 use domain::policy::Policy;
 use domain::tenant::Tenant;
-use runtime::batch::event_of;
+use runtime::dead_letter::QueueName;
 use runtime::decision_log::{DecisionLine, DecisionLog};
 use runtime::job::DueEvent;
-use runtime::queue::{MemoryQueue, Queue};
+use runtime::local_queue::LocalQueues;
+use runtime::queue::Queue;
 use runtime::rules::RulesCache;
+use scan_due::SWEEP_HOURS_BACK_MAX;
 use store::{SettingsDoc, Store, SuppressionKey};
 
 /// How many jobs a handler gets at once, as SQS would give it.
 const BATCH_SIZE: usize = 10;
-/// How often a job that failed is given again before the run stops with an error.
-const RECEIVES_MAX: usize = 5;
 
 /// What a database says that was made by another version of the product.
 const OTHER_PRODUCT: &str =
@@ -40,9 +39,7 @@ pub(crate) struct LocalStack {
     plan: plan_shard::Deps,
     email: delivery::Deps,
     sms: delivery::Deps,
-    plan_queue: MemoryQueue,
-    email_queue: MemoryQueue,
-    sms_queue: MemoryQueue,
+    queues: LocalQueues,
     decisions: DecisionLog,
 }
 
@@ -51,22 +48,29 @@ impl LocalStack {
     /// are new.
     pub(crate) async fn open(
         database: &Path,
+        queues: LocalQueues,
         outbox: Outbox,
         tenant: &Tenant,
         policy: &str,
         decisions: DecisionLog,
     ) -> anyhow::Result<Self> {
         let store = Store::file(database)
-            .with_context(|| format!("the database {} cannot be opened", database.display()))?;
+            .with_context(|| format!("the database {} cannot be opened", database.display()))?
+            .held_alone();
         store.create_tables().await.context("the tables cannot be made")?;
         put_rules(&store, tenant, policy).await?;
-        Ok(Self::over(store, outbox, tenant.id.clone(), decisions))
+        Ok(Self::over(store, queues, outbox, tenant.id.clone(), decisions))
     }
 
-    fn over(store: Store, outbox: Outbox, tenant: TenantId, decisions: DecisionLog) -> Self {
-        let (plan_queue, email_queue, sms_queue) =
-            (MemoryQueue::default(), MemoryQueue::default(), MemoryQueue::default());
-        let (email, sms) = (Queue::Memory(email_queue.clone()), Queue::Memory(sms_queue.clone()));
+    fn over(
+        store: Store,
+        queues: LocalQueues,
+        outbox: Outbox,
+        tenant: TenantId,
+        decisions: DecisionLog,
+    ) -> Self {
+        let queue = |name| Queue::Local(queues.clone(), name);
+        let (email, sms) = (queue(QueueName::SendEmail), queue(QueueName::SendSms));
         let suppression = suppression_key();
         let delivery_on = |channel| delivery::Deps {
             store: store.clone(),
@@ -82,7 +86,7 @@ impl LocalStack {
             scan: scan_due::Deps {
                 store: store.clone(),
                 rules: RulesCache::default(),
-                plan: Queue::Memory(plan_queue.clone()),
+                plan: queue(QueueName::PlanShard),
                 email: email.clone(),
                 sms: sms.clone(),
             },
@@ -98,9 +102,7 @@ impl LocalStack {
             sms: delivery_on(Channel::Sms),
             store,
             tenant,
-            plan_queue,
-            email_queue,
-            sms_queue,
+            queues,
             decisions,
         }
     }
@@ -125,24 +127,60 @@ impl LocalStack {
         self.decisions.take()
     }
 
-    /// Gives every queued job to its function until none is left.
-    async fn drain(&self, now: DateTime<Utc>, progress: &dyn Fn()) -> anyhow::Result<()> {
+    /// Settles the claims that a process left behind which was killed, and says how many touches are unknown.
+    pub(crate) async fn sweep(&self, now: DateTime<Utc>) -> anyhow::Result<usize> {
+        let event = DueEvent::Sweep { tenant: self.tenant.clone(), hours_back: SWEEP_HOURS_BACK_MAX };
+        let swept = scan_due::handle(&self.scan, event, now).await.context("the sweep could not start")?;
+        Ok(swept.unknown)
+    }
+
+    /// Why the oldest dead letter is dead.
+    pub(crate) fn first_dead_letter(&self) -> Option<String> {
+        self.queues.dead(None).into_iter().next().and_then(|letter| letter.reason)
+    }
+
+    /// How many messages lie with the dead letters.
+    pub(crate) fn dead_letters(&self) -> usize {
+        self.queues.dead(None).len()
+    }
+
+    /// Gives every queued job to its function until none is left: done, or with the dead letters.
+    pub(crate) async fn drain(&self, now: DateTime<Utc>, progress: &dyn Fn()) -> anyhow::Result<()> {
         loop {
-            let planned = give(&self.plan_queue, "plan-shard", progress, async |event| {
-                plan_shard::handle(&self.plan, event, now).await
-            });
-            let mut given = planned.await?;
-            given += give(&self.email_queue, "send-email", progress, async |event| {
-                delivery::handle(&self.email, event, now).await
-            })
-            .await?;
-            given += give(&self.sms_queue, "send-sms", progress, async |event| {
-                delivery::handle(&self.sms, event, now).await
-            })
-            .await?;
+            let mut given = 0;
+            for queue in QueueName::ALL {
+                given += self.drain_one(queue, now, progress).await?;
+            }
             if given == 0 {
                 return Ok(());
             }
+        }
+    }
+
+    /// Gives the jobs of one queue to its function, in batches, until none is left in it.
+    async fn drain_one(
+        &self,
+        queue: QueueName,
+        now: DateTime<Utc>,
+        progress: &dyn Fn(),
+    ) -> anyhow::Result<usize> {
+        let mut messages = 0;
+        loop {
+            let given = self.queues.give(queue, BATCH_SIZE, now, async |event| match queue {
+                QueueName::PlanShard => plan_shard::handle(&self.plan, event, now).await,
+                QueueName::SendEmail => delivery::handle(&self.email, event, now).await,
+                QueueName::SendSms => delivery::handle(&self.sms, event, now).await,
+                // No provider reports to this machine; what a person put there stays for another to look at.
+                QueueName::RecordDelivery => {
+                    runtime::batch::refuse_all(event, "no provider reports to a local run")
+                }
+            });
+            let given = given.await?;
+            if given.messages == 0 {
+                return Ok(messages);
+            }
+            messages += given.messages;
+            progress();
         }
     }
 }
@@ -164,34 +202,4 @@ pub(crate) fn opt_out_key() -> OptOutKey {
 /// The key that hides suppressed addresses on this machine, where the addresses lie beside it anyway.
 pub(crate) fn suppression_key() -> SuppressionKey {
     SuppressionKey::new(*b"local")
-}
-
-/// Gives the jobs of one queue to its function, in batches, and gives those that fail again.
-async fn give(
-    queue: &MemoryQueue,
-    function: &str,
-    progress: &dyn Fn(),
-    handle: impl AsyncFn(aws_lambda_events::event::sqs::SqsEvent) -> SqsBatchResponse,
-) -> anyhow::Result<usize> {
-    let mut given = 0;
-    loop {
-        let mut bodies = queue.take(BATCH_SIZE);
-        if bodies.is_empty() {
-            return Ok(given);
-        }
-        given += bodies.len();
-        for receive in 1.. {
-            let response = handle(event_of(bodies.clone())).await;
-            let failed = response.batch_item_failures.iter().filter_map(|f| f.item_identifier.parse().ok());
-            let failed: Vec<String> = failed.filter_map(|i: usize| bodies.get(i).cloned()).collect();
-            if failed.is_empty() {
-                break;
-            }
-            if receive == RECEIVES_MAX {
-                bail!("{function} failed {RECEIVES_MAX} times for {} jobs; the log says why", failed.len());
-            }
-            bodies = failed;
-        }
-        progress();
-    }
 }
