@@ -14,7 +14,7 @@ use super::{LocalQueueError, State};
 use crate::dead_letter::{QueueName, Removed};
 
 /// One thing that happened.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Line {
     /// Ids up to this one were given away.

@@ -1,3 +1,5 @@
+//! The local queues: what fails, what a killed process leaves behind, and what an operator does.
+
 use super::*;
 use crate::batch::each_body;
 
