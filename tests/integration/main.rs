@@ -2,6 +2,7 @@
 
 mod choices;
 mod command_line;
+mod dead_letters;
 mod delivery_events;
 mod delivery_races;
 mod delivery_waits;
