@@ -8,6 +8,7 @@ mod delivery_races;
 mod delivery_waits;
 mod evidence;
 mod fixture;
+mod killed;
 mod policy_texts;
 mod replay;
 mod tidy;
