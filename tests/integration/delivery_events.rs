@@ -25,7 +25,7 @@ fn company(country: &str) -> Borrower {
 }
 
 /// A stack whose customer `ana` was sent the stage of an obligation that is due on a day of November.
-async fn sent_to(borrower: Borrower, due_on: u32) -> Stack {
+pub(crate) async fn sent_to(borrower: Borrower, due_on: u32) -> Stack {
     let stack = Stack::new().await;
     stack.import(1, &[borrower.owes("a", due_on)]).await;
     stack.scan(at(23, 8, 0)).await;
@@ -37,7 +37,7 @@ impl Stack {
         self.store.touches(&self.scope.tenant, &customer_id("ana")).await.expect("touches can be read")
     }
 
-    async fn tags(&self) -> TouchTags {
+    pub(crate) async fn tags(&self) -> TouchTags {
         let touch = self.touches().await.into_iter().next().expect("there is a touch").touch;
         TouchTags { tenant: self.tenant(), customer: touch.customer, on: touch.on, touch: touch.id }
     }
@@ -52,7 +52,7 @@ impl Stack {
 }
 
 /// An event of SES about the touch of some tags, as its configuration set publishes it.
-fn event(kind: &str, tags: &TouchTags, key: &TagKey) -> Value {
+pub(crate) fn event(kind: &str, tags: &TouchTags, key: &TagKey) -> Value {
     let tags: serde_json::Map<String, Value> =
         tags.write(key).into_iter().map(|(name, value)| (name, json!([value]))).collect();
     let (address, timestamp) = (email_of("ana"), "2026-11-23T13:00:05.250Z");

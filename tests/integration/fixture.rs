@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::tag::TagKey;
 use channels::{Outbox, OutboxMessage, Sender};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -228,15 +229,24 @@ impl Stack {
         bodies: Vec<String>,
         now: DateTime<Utc>,
     ) -> Vec<usize> {
-        let event = event_of(bodies);
-        let response = match function {
+        let response = self.answer(function, event_of(bodies), now).await;
+        let position = |id: &String| id.parse().expect("message ids are positions");
+        response.batch_item_failures.iter().map(|f| position(&f.item_identifier)).collect()
+    }
+
+    /// What a function answers to a batch.
+    pub(crate) async fn answer(
+        &self,
+        function: Function,
+        event: SqsEvent,
+        now: DateTime<Utc>,
+    ) -> SqsBatchResponse {
+        match function {
             Function::PlanShard => plan_shard::handle(&self.plan, event, now).await,
             Function::SendEmail => delivery::handle(&self.email, event, now).await,
             Function::SendSms => delivery::handle(&self.sms, event, now).await,
             Function::RecordDelivery => record_delivery::handle(&self.record, event, now).await,
-        };
-        let position = |id: &String| id.parse().expect("message ids are positions");
-        response.batch_item_failures.iter().map(|f| position(&f.item_identifier)).collect()
+        }
     }
 
     /// Imports what is known about some customers, as source number `sequence`.

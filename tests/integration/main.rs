@@ -2,12 +2,14 @@
 
 mod choices;
 mod command_line;
+mod dead_letters;
 mod delivery_again;
 mod delivery_events;
 mod delivery_races;
 mod delivery_waits;
 mod evidence;
 mod fixture;
+mod killed;
 mod policy_texts;
 mod replay;
 mod stopped_by_reply;

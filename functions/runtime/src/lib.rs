@@ -5,9 +5,11 @@
 //! argument, so tests, the local stack and Lambda run the same code.
 
 pub mod batch;
+pub mod dead_letter;
 pub mod decision_log;
 pub mod job;
 #[cfg(feature = "aws")]
 pub mod lambda;
+pub mod local_queue;
 pub mod queue;
 pub mod rules;

@@ -6,7 +6,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::dead_letter::QueueName;
 use crate::job::Job;
+use crate::local_queue::LocalQueues;
 
 /// The most entries of one SQS batch call.
 pub const BATCH_ENTRIES_MAX: usize = 10;
@@ -62,6 +64,8 @@ pub trait ScriptedQueue: std::fmt::Debug + Send + Sync {
 pub enum Queue {
     /// Inside the process.
     Memory(MemoryQueue),
+    /// In a file of this machine.
+    Local(LocalQueues, QueueName),
     /// An SQS queue.
     #[cfg(feature = "aws")]
     Sqs {
@@ -86,6 +90,11 @@ impl Queue {
                 let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
                 queue.extend(jobs.iter().map(Job::to_body));
                 Ok(())
+            }
+            Self::Local(queues, name) => {
+                let kept = queues.put(*name, jobs.iter().map(Job::to_body).collect());
+                let problem = |problem: String| QueueError { kept: 0, all: jobs.len(), problem };
+                kept.map_err(|error| problem(error.to_string()))
             }
             #[cfg(feature = "aws")]
             Self::Sqs { client, url } => send_to_sqs(client, url, jobs).await,

@@ -53,8 +53,16 @@ pub struct Started {
     pub touches: usize,
     /// How many abandoned claims became unknown.
     pub abandoned: usize,
+    /// How many touches of those that a sweep looked at are unknown, the abandoned ones included.
+    pub unknown: usize,
     /// How many unknown messages were handed to their channel for a second attempt.
     pub again: usize,
+}
+
+impl Started {
+    const fn on(as_of: NaiveDate) -> Self {
+        Self { as_of, shards: 0, touches: 0, abandoned: 0, unknown: 0, again: 0 }
+    }
 }
 
 /// Why the work could not be started. All of it can be started again.
@@ -92,7 +100,7 @@ async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Star
     deps.plan.send(&jobs).await?;
     let touches = dispatch_days(deps, &rules, WAVE_DAYS_BACK + 1..=SCAN_DAYS_BACK, now).await?;
     tracing::info!(%tenant, %as_of, shards = jobs.len(), touches, "scan started");
-    Ok(Started { as_of, shards: rules.tenant.shards, touches, abandoned: 0, again: 0 })
+    Ok(Started { shards: rules.tenant.shards, touches, ..Started::on(as_of) })
 }
 
 /// Hands the waiting touches whose moment has come to their channels.
@@ -101,7 +109,7 @@ async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     let touches = dispatch_days(deps, &rules, 0..=WAVE_DAYS_BACK, now).await?;
     tracing::info!(%tenant, %as_of, touches, "wave dispatched");
-    Ok(Started { as_of, shards: 0, touches, abandoned: 0, again: 0 })
+    Ok(Started { touches, ..Started::on(as_of) })
 }
 
 /// Dispatches the waves of some days, the oldest first.

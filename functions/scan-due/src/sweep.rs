@@ -9,7 +9,7 @@ use domain::channel::Channel;
 use domain::ids::TenantId;
 use domain::tenant::{OnUnknown, Tenant};
 use runtime::job::{JOB_VERSION, TouchJob};
-use store::{CLAIM_LEASE_MINUTES, RESEND_AFTER_MINUTES, StoreError, UnknownTouch};
+use store::{RESEND_AFTER_MINUTES, StoreError, UnknownTouch};
 
 use crate::{Deps, ScanError, Started};
 
@@ -32,10 +32,11 @@ pub(crate) async fn sweep(
     let rules = deps.rules.load(&deps.store, tenant, now).await?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     let oldest = now - Duration::hours(i64::from(hours_back.min(SWEEP_HOURS_BACK_MAX)));
-    let youngest = now - Duration::minutes(CLAIM_LEASE_MINUTES);
+    // A younger contact may have an open claim and no abandoned one; what is unknown about it is counted next time.
+    let youngest = now - deps.store.claim_lease();
     // A local date is at most one day before that of UTC; an older claim of the same customer goes with it.
     let from_on = oldest.date_naive().checked_sub_days(Days::new(1)).unwrap_or(chrono::NaiveDate::MIN);
-    let (mut abandoned, mut again) = (0, Vec::new());
+    let (mut abandoned, mut unknown, mut again) = (0, 0, Vec::new());
     for shard in 0..rules.tenant.shards {
         let mut cursor = None;
         for _ in 0..SWEEP_PAGES_MAX {
@@ -56,9 +57,10 @@ pub(crate) async fn sweep(
                         Err(problem) => return Err(problem.into()),
                     };
                     abandoned += found.settled;
+                    unknown += found.unknown;
                     let second = |unknown| second_job(&rules.tenant, unknown, now);
                     let room = AGAIN_MAX.saturating_sub(again.len());
-                    again.extend(found.unknown.iter().filter_map(second).take(room));
+                    again.extend(found.tried_once.iter().filter_map(second).take(room));
                 }
             }
             cursor = page.next;
@@ -72,8 +74,8 @@ pub(crate) async fn sweep(
     let again = email.len() + sms.len();
     deps.email.send(&email).await?;
     deps.sms.send(&sms).await?;
-    tracing::info!(%tenant, %as_of, abandoned, again, "claims swept");
-    Ok(Started { as_of, shards: 0, touches: 0, abandoned, again })
+    tracing::info!(%tenant, %as_of, abandoned, unknown, again, "claims swept");
+    Ok(Started { abandoned, unknown, again, ..Started::on(as_of) })
 }
 
 /// The job of a second attempt, where the tenant prefers delivery and an hour has passed. Whoever takes it decides and

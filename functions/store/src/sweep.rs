@@ -40,8 +40,10 @@ pub struct OpenClaims {
     pub settled: usize,
     /// Claims that a sender may still be working on.
     pub open: usize,
-    /// What was unknown already.
-    pub unknown: Vec<UnknownTouch>,
+    /// Touches that are unknown: those that were settled now, and those that nobody has settled since.
+    pub unknown: usize,
+    /// Those of them that were unknown before and were tried once.
+    pub tried_once: Vec<UnknownTouch>,
 }
 
 impl Store {
@@ -76,8 +78,9 @@ impl Store {
         let mut found = OpenClaims::default();
         for item in self.query_all("sweep", query, TOUCH_PAGES_MAX).await? {
             let stored = StoredTouch::decode(&item)?;
+            found.unknown += usize::from(stored.state == TouchState::Unknown);
             if stored.state != TouchState::Claimed {
-                found.unknown.extend(unknown_of(stored));
+                found.tried_once.extend(unknown_of(stored));
                 continue;
             }
             let lease = self.claim_lease();
@@ -87,7 +90,10 @@ impl Store {
             }
             let outcome = Outcome::Unknown { reason: CLAIM_ABANDONED.to_owned() };
             match self.settle(tenant, &TouchKey::of(&stored.touch), &outcome, now).await {
-                Ok(_) => found.settled += 1,
+                Ok(_) => {
+                    found.settled += 1;
+                    found.unknown += 1;
+                }
                 // Its sender, or another sweep, was quicker.
                 Err(TouchError::Conflict { .. }) => {}
                 Err(TouchError::Store(error)) => return Err(error),
@@ -96,7 +102,12 @@ impl Store {
         Ok(found)
     }
 
-    fn claim_lease(&self) -> Duration {
+    /// How long a claim may be open before it counts as abandoned.
+    #[must_use]
+    pub fn claim_lease(&self) -> Duration {
+        if self.held_alone {
+            return Duration::zero();
+        }
         #[cfg(feature = "deliberate-faults")]
         if self.is_broken_by(crate::DeliberateFault::SweepWithoutLease) {
             return Duration::zero();

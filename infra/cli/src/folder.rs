@@ -1,6 +1,6 @@
 //! The folder of a run: its database, for the commands that look into it afterwards.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -10,7 +10,9 @@ use store::{Scope, Store};
 use crate::demo;
 
 /// The name of the database in a folder.
-const DATABASE: &str = "puntual.sqlite";
+pub(crate) const DATABASE: &str = "puntual.sqlite";
+/// The name of the queues in a folder.
+pub(crate) const QUEUES: &str = "queues.jsonl";
 
 /// Holds a folder for one command at a time, until it is dropped or the process ends.
 #[derive(Debug)]
@@ -31,6 +33,14 @@ pub(crate) fn lock(folder: &Path) -> anyhow::Result<FolderLock> {
             Err(error).with_context(|| format!("{} cannot be locked", path.display()))
         }
     }
+}
+
+/// Writes a file by renaming, so that a process that is killed leaves the old one or the new one, and no half.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let written = fs::write(&new, bytes).and_then(|()| fs::rename(&new, path));
+    written.with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// Opens the database that a run or an import has left in a folder.

@@ -52,6 +52,8 @@ enum Command {
     Erase(command::erase::EraseArguments),
     /// Erases the personal data of customers whose time of retention is over.
     Retain(command::retain::RetainArguments),
+    /// Shows the messages that no function could handle, sends them back or throws them away.
+    Dlq(command::dlq::DlqArguments),
     /// Says whether a policy may be used in a jurisdiction, and what speaks against it.
     CheckPolicy(command::check_policy::CheckPolicyArguments),
     /// Counts the parts of a text message.
@@ -108,6 +110,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Choice(arguments) => command::choice::choice(arguments).await,
         Command::Erase(arguments) => command::erase::erase(arguments).await,
         Command::Retain(arguments) => command::retain::retain(arguments).await,
+        Command::Dlq(arguments) => command::dlq::dlq(arguments),
         Command::CheckPolicy(arguments) => command::check_policy::check_policy(&arguments),
         Command::Sms(arguments) => command::sms::sms(arguments),
         Command::Phone(arguments) => command::phone::phone(arguments),

@@ -1,14 +1,13 @@
-//! The local stack: the same handlers as on Lambda, in one process, over the embedded store, queues in memory and the
+//! The local stack: the same handlers as on Lambda, in one process, over the embedded store, the local queues and the
 //! outbox.
 //!
 //! Invariant: nothing here decides anything. Jobs travel as the JSON that SQS would carry, in the order they were
-//! queued, so a run can be repeated.
+//! queued, so a run can be repeated. Whoever opens it holds its folder alone.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, bail};
-use aws_lambda_events::event::sqs::SqsBatchResponse;
+use anyhow::Context;
 use channels::{Outbox, Sender};
 use chrono::{DateTime, Utc};
 use domain::channel::Channel;
@@ -17,17 +16,18 @@ use domain::ids::TenantId;
 use domain::policy::Policy;
 use domain::tenant::Tenant;
 use plan_shard::Overfull;
-use runtime::batch::{each_job, event_of};
+use runtime::batch::each_job;
+use runtime::dead_letter::QueueName;
 use runtime::decision_log::{DecisionLine, DecisionLog};
 use runtime::job::{DueEvent, ShardJob};
-use runtime::queue::{MemoryQueue, Queue};
+use runtime::local_queue::LocalQueues;
+use runtime::queue::Queue;
 use runtime::rules::RulesCache;
+use scan_due::SWEEP_HOURS_BACK_MAX;
 use store::{SettingsDoc, Store, SuppressionKey};
 
 /// How many jobs a handler gets at once, as SQS would give it.
 const BATCH_SIZE: usize = 10;
-/// How often a job that failed is given again before the run stops with an error.
-const RECEIVES_MAX: usize = 5;
 
 /// What a database says that was made by another version of the product.
 const OTHER_PRODUCT: &str =
@@ -42,9 +42,7 @@ pub(crate) struct LocalStack {
     plan: plan_shard::Deps,
     email: delivery::Deps,
     sms: delivery::Deps,
-    plan_queue: MemoryQueue,
-    email_queue: MemoryQueue,
-    sms_queue: MemoryQueue,
+    queues: LocalQueues,
     decisions: DecisionLog,
 }
 
@@ -53,22 +51,29 @@ impl LocalStack {
     /// are new.
     pub(crate) async fn open(
         database: &Path,
+        queues: LocalQueues,
         outbox: Outbox,
         tenant: &Tenant,
         policy: &str,
         decisions: DecisionLog,
     ) -> anyhow::Result<Self> {
         let store = Store::file(database)
-            .with_context(|| format!("the database {} cannot be opened", database.display()))?;
+            .with_context(|| format!("the database {} cannot be opened", database.display()))?
+            .held_alone();
         store.create_tables().await.context("the tables cannot be made")?;
         put_rules(&store, tenant, policy).await?;
-        Ok(Self::over(store, outbox, tenant.id.clone(), decisions))
+        Ok(Self::over(store, queues, outbox, tenant.id.clone(), decisions))
     }
 
-    fn over(store: Store, outbox: Outbox, tenant: TenantId, decisions: DecisionLog) -> Self {
-        let (plan_queue, email_queue, sms_queue) =
-            (MemoryQueue::default(), MemoryQueue::default(), MemoryQueue::default());
-        let (email, sms) = (Queue::Memory(email_queue.clone()), Queue::Memory(sms_queue.clone()));
+    fn over(
+        store: Store,
+        queues: LocalQueues,
+        outbox: Outbox,
+        tenant: TenantId,
+        decisions: DecisionLog,
+    ) -> Self {
+        let queue = |name| Queue::Local(queues.clone(), name);
+        let (email, sms) = (queue(QueueName::SendEmail), queue(QueueName::SendSms));
         let suppression = suppression_key();
         let delivery_on = |channel| delivery::Deps {
             store: store.clone(),
@@ -85,7 +90,7 @@ impl LocalStack {
             scan: scan_due::Deps {
                 store: store.clone(),
                 rules: RulesCache::default(),
-                plan: Queue::Memory(plan_queue.clone()),
+                plan: queue(QueueName::PlanShard),
                 email: email.clone(),
                 sms: sms.clone(),
             },
@@ -101,9 +106,7 @@ impl LocalStack {
             sms: delivery_on(Channel::Sms),
             store,
             tenant,
-            plan_queue,
-            email_queue,
-            sms_queue,
+            queues,
             decisions,
         }
     }
@@ -123,17 +126,19 @@ impl LocalStack {
         let event = DueEvent::Scan { tenant: self.tenant.clone() };
         scan_due::handle(&self.scan, event, now).await.context("the scan could not start")?;
         let overfull = Mutex::new(Vec::new());
-        let given = give(&self.plan_queue, "plan-shard", progress, async |event| {
-            each_job(event, async |job: ShardJob| {
-                let planned = plan_shard::plan_shard(&self.plan, &job, now).await?;
-                overfull.lock().unwrap_or_else(PoisonError::into_inner).extend(planned.overfull);
-                Ok::<(), plan_shard::PlanError>(())
-            })
-            .await
-        })
-        .await;
-        if given.failed > 0 {
-            bail!("{} shards could not be planned in {RECEIVES_MAX} tries; the log says why", given.failed);
+        loop {
+            let given = self.queues.give(QueueName::PlanShard, BATCH_SIZE, now, async |event| {
+                each_job(event, async |job: ShardJob| {
+                    let planned = plan_shard::plan_shard(&self.plan, &job, now).await?;
+                    overfull.lock().unwrap_or_else(PoisonError::into_inner).extend(planned.overfull);
+                    Ok::<(), plan_shard::PlanError>(())
+                })
+                .await
+            });
+            if given.await?.messages == 0 {
+                break;
+            }
+            progress();
         }
         Ok(overfull.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
@@ -151,47 +156,61 @@ impl LocalStack {
         self.decisions.take()
     }
 
-    /// Gives every queued job to its function until none is left.
+    /// Settles the claims that a process left behind which was killed, and says how many touches are unknown.
+    pub(crate) async fn sweep(&self, now: DateTime<Utc>) -> anyhow::Result<usize> {
+        let event = DueEvent::Sweep { tenant: self.tenant.clone(), hours_back: SWEEP_HOURS_BACK_MAX };
+        let swept = scan_due::handle(&self.scan, event, now).await.context("the sweep could not start")?;
+        Ok(swept.unknown)
+    }
+
+    /// Why the oldest dead letter is dead.
+    pub(crate) fn first_dead_letter(&self) -> Option<String> {
+        self.queues.dead(None).into_iter().next().and_then(|letter| letter.reason)
+    }
+
+    /// How many messages lie with the dead letters.
+    pub(crate) fn dead_letters(&self) -> usize {
+        self.queues.dead(None).len()
+    }
+
+    /// Gives every queued job to its function until none is left: done, or with the dead letters.
     pub(crate) async fn drain(&self, now: DateTime<Utc>, progress: &dyn Fn()) -> anyhow::Result<()> {
-        // A job that cannot be done holds up no other; the run says so at its end.
-        let mut failed = 0;
         loop {
-            let planned = give(&self.plan_queue, "plan-shard", progress, async |event| {
-                plan_shard::handle(&self.plan, event, now).await
-            });
-            let mut given = planned.await;
-            given += give(&self.email_queue, "send-email", progress, async |event| {
-                delivery::handle(&self.email, event, now).await
-            })
-            .await;
-            given += give(&self.sms_queue, "send-sms", progress, async |event| {
-                delivery::handle(&self.sms, event, now).await
-            })
-            .await;
-            failed += given.failed;
-            if given.jobs == 0 {
-                break;
+            let mut given = 0;
+            for queue in QueueName::ALL {
+                given += self.drain_one(queue, now, progress).await?;
+            }
+            if given == 0 {
+                return Ok(());
             }
         }
-        if failed > 0 {
-            bail!("{failed} jobs failed {RECEIVES_MAX} times, and all others were done; the log says why");
-        }
-        Ok(())
     }
-}
 
-/// What was given to a function.
-#[derive(Default)]
-struct Given {
-    jobs: usize,
-    /// Those of them that failed as often as they were given.
-    failed: usize,
-}
-
-impl std::ops::AddAssign for Given {
-    fn add_assign(&mut self, more: Self) {
-        self.jobs += more.jobs;
-        self.failed += more.failed;
+    /// Gives the jobs of one queue to its function, in batches, until none is left in it.
+    async fn drain_one(
+        &self,
+        queue: QueueName,
+        now: DateTime<Utc>,
+        progress: &dyn Fn(),
+    ) -> anyhow::Result<usize> {
+        let mut messages = 0;
+        loop {
+            let given = self.queues.give(queue, BATCH_SIZE, now, async |event| match queue {
+                QueueName::PlanShard => plan_shard::handle(&self.plan, event, now).await,
+                QueueName::SendEmail => delivery::handle(&self.email, event, now).await,
+                QueueName::SendSms => delivery::handle(&self.sms, event, now).await,
+                // No provider reports to this machine; what a person put there stays for another to look at.
+                QueueName::RecordDelivery => {
+                    runtime::batch::refuse_all(event, "no provider reports to a local run")
+                }
+            });
+            let given = given.await?;
+            if given.messages == 0 {
+                return Ok(messages);
+            }
+            messages += given.messages;
+            progress();
+        }
     }
 }
 
@@ -212,36 +231,4 @@ pub(crate) fn opt_out_key() -> OptOutKey {
 /// The key that hides suppressed addresses on this machine, where the addresses lie beside it anyway.
 pub(crate) fn suppression_key() -> SuppressionKey {
     SuppressionKey::new(*b"local")
-}
-
-/// Gives the jobs of one queue to its function, in batches, and gives those that fail again.
-async fn give(
-    queue: &MemoryQueue,
-    function: &str,
-    progress: &dyn Fn(),
-    handle: impl AsyncFn(aws_lambda_events::event::sqs::SqsEvent) -> SqsBatchResponse,
-) -> Given {
-    let mut given = Given::default();
-    loop {
-        let mut bodies = queue.take(BATCH_SIZE);
-        if bodies.is_empty() {
-            return given;
-        }
-        given.jobs += bodies.len();
-        for receive in 1.. {
-            let response = handle(event_of(bodies.clone())).await;
-            let failed = response.batch_item_failures.iter().filter_map(|f| f.item_identifier.parse().ok());
-            let failed: Vec<String> = failed.filter_map(|i: usize| bodies.get(i).cloned()).collect();
-            if failed.is_empty() {
-                break;
-            }
-            if receive == RECEIVES_MAX {
-                eprintln!("error: {function} failed {RECEIVES_MAX} times for {} jobs", failed.len());
-                given.failed += failed.len();
-                break;
-            }
-            bodies = failed;
-        }
-        progress();
-    }
 }

@@ -24,6 +24,7 @@ use import_accounts::ReadOptions;
 use import_accounts::import::{ImportJob, import_file, import_key};
 use plan_shard::{Limit, Overfull};
 use runtime::decision_log::{DecisionLine, DecisionLog};
+use runtime::local_queue::LocalQueues;
 use serde::Serialize;
 use store::Scope;
 
@@ -68,6 +69,8 @@ struct Printed<'a> {
     unit_rates: UnitRates,
     /// Open hours that are too short for what is to be sent in them.
     overfull: &'a [Overfull],
+    #[serde(flatten)]
+    open_ends: OpenEnds,
     folder: &'a Path,
     seconds: f64,
 }
@@ -76,7 +79,17 @@ struct Printed<'a> {
 struct Figures<'a> {
     totals: &'a Totals,
     overfull: &'a [Overfull],
+    open_ends: OpenEnds,
     seconds: f64,
+}
+
+/// What a person has to look at after a run.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct OpenEnds {
+    /// Touches of the last weeks of which nobody knows whether they went out.
+    unknown: usize,
+    /// Messages that no function could handle.
+    dead_letters: usize,
 }
 
 pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
@@ -99,12 +112,16 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let journal = out.join(format!("decisions-{today}.journal.jsonl"));
     let log =
         DecisionLog::journal(&journal).with_context(|| format!("{} cannot be written", journal.display()))?;
-    let stack = LocalStack::open(&out.join("puntual.sqlite"), outbox, &tenant, demo::POLICY, log).await?;
+    let queues = LocalQueues::open(&out.join(folder::QUEUES), at)?;
+    let database = out.join(folder::DATABASE);
+    let stack = LocalStack::open(&database, queues, outbox, &tenant, demo::POLICY, log).await?;
     let mut messages = Tail::at_end(&messages_file)?;
     let mut totals = Totals { days: 1, ..Totals::default() };
     import_portfolio(&arguments, &stack, &tenant, &portfolio, today, &mut totals).await?;
 
     let bar = progress::bar(u64::from(tenant.shards), "sending", arguments.json);
+    // What a run that was killed has left in the queues comes first: it needs no plan any more.
+    stack.drain(at, &|| bar.inc(0)).await?;
     stack.wave(at, &|| bar.inc(0)).await?;
     let overfull = stack.plan(at, &|| bar.tick()).await?;
     // Said before the first message, while there is still time to raise a limit.
@@ -113,6 +130,7 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     }
     stack.drain(at, &|| bar.tick()).await?;
     bar.finish_and_clear();
+    let open_ends = OpenEnds { unknown: stack.sweep(at).await?, dead_letters: stack.dead_letters() };
     let lines = day_lines(stack.take_decisions());
     let (kept, mut decisions) = earlier_sends(&[&decisions_file, &journal], &lines)?;
     for line in &lines {
@@ -122,12 +140,12 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
             decisions.push('\n');
         }
     }
-    fs::write(&decisions_file, decisions)?;
+    folder::write_whole(&decisions_file, decisions.as_bytes())?;
     fs::remove_file(&journal)?;
     messages.read_new(|line| totals.add_message(line))?;
     totals.take_capacity(&stack.store);
     let seconds = started.elapsed().as_secs_f64();
-    print(&arguments, &tenant, at, &Figures { totals: &totals, overfull: &overfull, seconds })?;
+    print(&arguments, &tenant, at, &Figures { totals: &totals, overfull: &overfull, open_ends, seconds })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -228,7 +246,7 @@ fn portfolio(arguments: &RunArguments, today: NaiveDate) -> anyhow::Result<PathB
     let path = arguments.out.join(name);
     if !path.exists() {
         let bytes = demo::portfolio(arguments.size, arguments.seed, today)?;
-        fs::write(&path, &bytes).with_context(|| format!("{} cannot be written", path.display()))?;
+        folder::write_whole(&path, &bytes)?;
     }
     Ok(path)
 }
@@ -240,16 +258,26 @@ fn print(
     at: DateTime<Utc>,
     figures: &Figures<'_>,
 ) -> anyhow::Result<()> {
-    let Figures { totals, overfull, seconds } = *figures;
+    let Figures { totals, overfull, open_ends, seconds } = *figures;
     let at = runtime::decision_log::local(at, tenant.time_zone);
     if arguments.json {
         let folder = arguments.out.as_path();
-        let printed = Printed { at, totals, unit_rates: totals.unit_rates(), overfull, folder, seconds };
+        let printed =
+            Printed { at, totals, unit_rates: totals.unit_rates(), overfull, open_ends, folder, seconds };
         println!("{}", serde_json::to_string_pretty(&printed)?);
         return Ok(());
     }
     println!("Puntual · {} · {}", tenant.lender.name, at.format("%A %Y-%m-%d %H:%M %:z"));
     print!("{totals}");
+    let OpenEnds { unknown, dead_letters } = open_ends;
+    if unknown > 0 {
+        println!(
+            "Unknown     {unknown} messages may have gone out or not; they are never sent again by themselves"
+        );
+    }
+    if dead_letters > 0 {
+        println!("Dead        {dead_letters} messages of the queues; `cargo puntual dlq list` says why");
+    }
     println!("Messages    {}", arguments.out.join("messages.jsonl").display());
     println!("Verdicts    {}", arguments.out.join(format!("decisions-{}.jsonl", at.date_naive())).display());
     Ok(())

@@ -17,6 +17,7 @@ use chrono_tz::Tz;
 use domain::tenant::Tenant;
 use indicatif::ProgressBar;
 use runtime::decision_log::DecisionLog;
+use runtime::local_queue::LocalQueues;
 use store::Scope;
 
 use crate::decisions::day_lines;
@@ -70,9 +71,9 @@ impl Replay<'_> {
         let start = Checkpoint::restore(self.out, &files, &self.inputs, self.from, self.to)?;
         let mut totals = start.totals;
         let outbox = Outbox::file(&files.messages)?;
-        let stack =
-            LocalStack::open(&files.database, outbox, self.tenant, self.policy, DecisionLog::memory())
-                .await?;
+        // A replay that was stopped goes on from its checkpoint, where every queue was empty.
+        let (queues, log) = (LocalQueues::memory(), DecisionLog::memory());
+        let stack = LocalStack::open(&files.database, queues, outbox, self.tenant, self.policy, log).await?;
         let mut decisions =
             BufWriter::new(OpenOptions::new().create(true).append(true).open(&files.decisions)?);
         let mut messages = Tail::at_end(&files.messages)?;
@@ -80,6 +81,9 @@ impl Replay<'_> {
         bar.set_position(u64::try_from((day - self.from).num_days()).unwrap_or_default());
         while day <= self.to {
             self.one_day(&stack, day, &mut totals).await.with_context(|| format!("on {day}"))?;
+            if let Some(dead) = stack.first_dead_letter() {
+                bail!("on {day} a job failed again and again: {dead}; expected every job to be done");
+            }
             for line in day_lines(stack.take_decisions()) {
                 totals.add_decision(&line);
                 serde_json::to_writer(&mut decisions, &line)?;

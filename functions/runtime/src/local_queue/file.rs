@@ -1,0 +1,104 @@
+//! The file of the local queues: one line for each thing that happened, in order.
+//!
+//! Invariant: a line that was torn by the end of its process says nothing, and can only be the last one. The file is
+//! replaced by renaming, so there is always one that is whole.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{LocalQueueError, State};
+use crate::dead_letter::{QueueName, Removed};
+
+/// One thing that happened.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Line {
+    /// Ids up to this one were given away.
+    Newest { id: u64 },
+    /// A message came in.
+    Sent {
+        id: u64,
+        queue: QueueName,
+        body: String,
+        /// How often it had been given out before the file was written anew.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        receives: u32,
+    },
+    /// Messages were given to their function.
+    Received { ids: Vec<u64> },
+    /// Their function failed, and they wait again.
+    Failed { ids: Vec<u64> },
+    /// Their function is done with them.
+    Done { ids: Vec<u64> },
+    /// A message failed too often.
+    Dead { id: u64, reason: String, at: DateTime<Utc> },
+    /// A person sent it back.
+    Redriven { id: u64, at: DateTime<Utc> },
+    /// A person threw it away.
+    Discarded { id: u64, reason: String, at: DateTime<Utc> },
+    /// What a person had done with it before the file was written anew.
+    Ended { id: u64, end: Removed },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Where lines are added; nowhere for queues in memory and for those that are only read.
+#[derive(Debug, Default)]
+pub(super) struct Journal(Option<(PathBuf, File)>);
+
+impl Journal {
+    /// Replaces the file by these lines, and adds to it from then on.
+    pub(super) fn rewrite(path: &Path, lines: &[Line]) -> Result<Self, LocalQueueError> {
+        let write = || {
+            let new = path.with_extension("new");
+            fs::write(&new, text(lines)?)?;
+            fs::rename(&new, path)?;
+            File::options().append(true).open(path)
+        };
+        let file = write().map_err(|source| LocalQueueError::Io { path: path.to_owned(), source })?;
+        Ok(Self(Some((path.to_owned(), file))))
+    }
+
+    /// Adds lines in one write.
+    pub(super) fn append(&mut self, lines: &[Line]) -> Result<(), LocalQueueError> {
+        let Some((path, file)) = &mut self.0 else { return Ok(()) };
+        let written = text(lines).and_then(|bytes| file.write_all(&bytes));
+        written.map_err(|source| LocalQueueError::Io { path: path.clone(), source })
+    }
+}
+
+fn text(lines: &[Line]) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut bytes, line)?;
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
+}
+
+/// Reads a file; one that is not there is empty.
+pub(super) fn load(path: &Path) -> Result<State, LocalQueueError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(source) => return Err(LocalQueueError::Io { path: path.to_owned(), source }),
+    };
+    let mut state = State::default();
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+    for (at, line) in bytes[..whole].split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+        let line: Line = serde_json::from_slice(line).map_err(|error| LocalQueueError::Line {
+            path: path.to_owned(),
+            line: at + 1,
+            problem: format!("{:?} error at column {}", error.classify(), error.column()),
+        })?;
+        state.take(line);
+    }
+    Ok(state)
+}
