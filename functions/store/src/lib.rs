@@ -53,7 +53,7 @@ pub use open::{OpenEntry, ReachedEntry};
 pub use payments::PaymentRecord;
 pub use record::{RecordError, Recorded, TouchEvent};
 pub use reference::REFERENCE_DAYS_KEPT;
-pub use settings::{POLICY_VERSION_MAX, PolicyDoc, SettingsDoc};
+pub use settings::{POLICY_VERSION_MAX, PolicyDoc, ProfileDoc, SettingsDoc};
 pub use suppression::SuppressionKey;
 pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims};
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};

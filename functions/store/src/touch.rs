@@ -5,10 +5,12 @@
 
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use domain::delivery::{History, Step};
+use domain::fact_record::RecordedFact;
 use domain::fence::Fence;
 use domain::ids::{CustomerId, TenantId, TouchId};
 use domain::touch::{Touch, TouchState};
 
+use crate::audit::fact_entry;
 use crate::backend::{Expression, Failure, Query, Table, Write};
 use crate::claim::fence_write;
 use crate::item::{StoredTouch, decode_fence, history_text};
@@ -214,8 +216,8 @@ impl Store {
     }
 
     /// Takes a claim back whose message was surely not sent: the touch is planned again and waits for `retry_at`, and
-    /// the fence is as if it had not been claimed, under a new version. The audit trail keeps the claim, and the
-    /// fence counts the try. Counted as `release`.
+    /// the fence is as if it had not been claimed, under a new version. The audit trail keeps the claim and has an entry
+    /// that takes it back, and the fence counts the try. Counted as `release`.
     ///
     /// # Errors
     /// [`TouchError::Conflict`] when the touch is neither claimed nor planned already.
@@ -242,7 +244,15 @@ impl Store {
                 }
             };
             let Some(stored) = stored else { continue };
-            let next = fence_without(&fence, &stored, claimed_at);
+            let mut next = fence_without(&fence, &stored, claimed_at);
+            let released = RecordedFact::Released {
+                touch: touch.id.clone(),
+                claimed_at_ms: claimed_at.timestamp_millis(),
+            };
+            // The release is part of the same attempt, and has its moment.
+            let of = (&scope.tenant, &touch.customer);
+            let (entry, hash) = fact_entry(of, &fence, released, claimed_at);
+            next.audit_head = Some(hash);
             let retry_at = retry_at.trunc_subsecs(3);
             let planned = StoredTouch::planned(Touch { send_at: retry_at, ..stored.touch });
             let still_claimed = Expression {
@@ -259,6 +269,7 @@ impl Store {
                 Write::Put { table: Table::Ops, item, condition: Some(still_claimed) },
                 Write::Put { table: Table::Ops, item: waiting, condition: None },
                 fence_write(scope, &touch.customer, fence.version, &next),
+                entry,
             ];
             match self.transact("release", writes).await {
                 Ok(()) => return Ok(Change::Made),

@@ -277,7 +277,7 @@ impl<'a> Adjuster<'a> {
         let words = toml::to_string(own).unwrap_or_else(|error| format!("# {error}"));
         let texts: Vec<Arc<str>> = self.base.texts.iter().cloned().chain([words.into()]).collect();
         let parts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-        Jurisdiction { version: version(&parts), texts, ..self.profile }
+        Jurisdiction { version: version(&parts, self.base.holiday_text), texts, ..self.profile }
     }
 }
 

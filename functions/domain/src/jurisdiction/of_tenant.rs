@@ -51,6 +51,12 @@ impl TenantJurisdictions {
             .collect()
     }
 
+    /// The profiles whose texts are worth keeping: those that the tenant adjusts, and the one that it chose.
+    pub fn kept(&self) -> impl Iterator<Item = &Jurisdiction> {
+        let own = self.own().ok().filter(|own| !self.adjusted.contains_key(own.id()));
+        self.adjusted.values().chain(own)
+    }
+
     /// The profile that the tenant chose for itself.
     ///
     /// # Errors
