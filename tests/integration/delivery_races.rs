@@ -90,7 +90,7 @@ async fn ana_says(stack: &Stack, granted: bool, at: DateTime<Utc>) {
     let word = Consent { at: Some(at), ..Consent::of_contract(Channel::Email, granted, at.date_naive()) };
     let id = ChoiceId::new(format!("{granted} at {at}")).expect("an id");
     let choice = Choice { id, at, what: Chosen::Words(vec![word]) };
-    let recorded = stack.store.record_choice(&stack.scope, &customer_id("ana"), &choice).await;
+    let recorded = stack.store.record_choice(&stack.scope, &customer_id("ana"), &choice, choice.at).await;
     recorded.expect("a choice can be recorded");
 }
 

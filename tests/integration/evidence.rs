@@ -20,7 +20,7 @@ async fn chain(stack: &Stack, customer: &str) -> Vec<String> {
         .await
         .expect("the trail can be read");
     assert_eq!(verify_chain(&trail), Ok(stack.fence(customer).await.audit_head.as_deref()));
-    trail.iter().map(|entry| told(&entry.record().expect("a record"))).collect()
+    trail.iter().filter_map(|entry| entry.record()).map(|record| told(&record)).collect()
 }
 
 fn told(record: &DecisionRecord) -> String {
@@ -119,7 +119,7 @@ fn a_file_of_evidence_is_verified_without_the_database() {
     let (run_folder, file) = (path("run"), path("evidence.json"));
     let write = ["evidence", "--customer", &customers[0], "--folder", &run_folder, "--out", &file];
     let said = text(&run_to(0, &write).stdout);
-    assert!(said.contains("1 decisions and 1 touches"), "{said}");
+    assert!(said.contains("1 entries and 1 touches"), "{said}");
     let unknown = ["evidence", "--customer", "nobody", "--folder", &run_folder, "--out", &path("none.json")];
     assert!(text(&run_to(2, &unknown).stderr).contains("no import has named customer nobody"));
     assert!(!folder.path().join("none.json").exists());
@@ -130,7 +130,7 @@ fn a_file_of_evidence_is_verified_without_the_database() {
         (&found["verified"], &found["entries"], &found["claims"]),
         (&true.into(), &1.into(), &1.into())
     );
-    assert!(text(&run_to(0, &["verify", &file]).stdout).starts_with("Verified: 1 decisions about customer"));
+    assert!(text(&run_to(0, &["verify", &file]).stdout).starts_with("Verified: 1 entries about customer"));
 
     let whole = fs::read_to_string(&file).unwrap();
     assert!(!whole.contains("@example.com"), "addresses are masked");
@@ -156,4 +156,90 @@ fn addresses_are_written_in_full_only_where_that_is_asked_for() {
     assert_eq!(whole["contact_data"], "in full");
     assert!(whole["contact_points"].as_array().unwrap().iter().all(|p| p["address"] != "***"));
     run_to(0, &["verify", &file]);
+}
+
+/// The files of a customer after more than one run: contacts of others, choices, reports, an erasure.
+struct Kept {
+    folder: TempDir,
+    customer: String,
+}
+
+impl Kept {
+    fn new() -> Self {
+        let (folder, customers) = folder_of_a_run();
+        Self { folder, customer: customers[0].clone() }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("paths of the tests are text").to_owned()
+    }
+
+    fn does(&self, command: &[&str]) {
+        let of = ["--customer", &self.customer, "--out", &self.path("run")];
+        run_to(0, &[command, &of].concat());
+    }
+
+    fn evidence(&self) -> Value {
+        let (run_folder, file) = (self.path("run"), self.path("evidence.json"));
+        run_to(0, &["evidence", "--customer", &self.customer, "--folder", &run_folder, "--out", &file]);
+        serde_json::from_slice(&fs::read(&file).expect("the file is there")).expect("evidence is JSON")
+    }
+
+    fn verdict(&self, file: &Value) -> Value {
+        let path = self.path("changed.json");
+        fs::write(&path, file.to_string()).expect("the file can be written");
+        let output = run(&["verify", &path, "--json"]);
+        serde_json::from_slice(&output.stdout).expect("--json prints one JSON object")
+    }
+}
+
+#[test]
+fn contacts_and_choices_are_entries_and_an_erased_customer_keeps_them() {
+    let kept = Kept::new();
+    let calls = ["contact", "--channel", "call", "--at", "2026-11-23T10:00:00-05:00", "--answered"];
+    kept.does(&[&calls[..], &["--now", "2026-11-23T11:00:00-05:00"]].concat());
+    kept.does(&[
+        "choice",
+        "--channel",
+        "sms",
+        "--withdraw",
+        "--at",
+        "2026-11-23T12:00:00-05:00",
+        "--now",
+        "2026-11-23T12:00:00-05:00",
+    ]);
+    let whole = kept.evidence();
+    let found = kept.verdict(&whole);
+    assert_eq!(
+        (&found["verified"], &found["entries"], &found["facts"]),
+        (&true.into(), &3.into(), &2.into())
+    );
+    assert!(found["not_covered"].as_array().is_some_and(|lines| !lines.is_empty()));
+    // Each is edited where it stands beside the chain.
+    for (pointer, value) in [
+        ("/contacts/1/answered", Value::from(false)),
+        ("/touches/0/state", "delivered".into()),
+        ("/touches/0/purpose", "transactional".into()),
+        ("/policies/0/text", "id = \"default\"".into()),
+        ("/profile/name", "Ana".into()),
+    ] {
+        let mut changed = whole.clone();
+        *changed.pointer_mut(pointer).expect("it is there") = value;
+        let found = kept.verdict(&changed);
+        assert_eq!(found["verified"], false, "{pointer}");
+        let section = pointer.split('/').nth(1).expect("a section");
+        assert!(
+            found["place"].as_str().is_some_and(|place| place.starts_with(section)),
+            "{pointer}: {found}"
+        );
+    }
+    kept.does(&["erase", "--yes"]);
+    let left = kept.evidence();
+    assert_eq!((&left["touches"], &left["profile"]), (&Value::Array(Vec::new()), &Value::Null));
+    let found = kept.verdict(&left);
+    assert_eq!((&found["verified"], &found["entries"]), (&true.into(), &4.into()));
+    assert!(found["erased_at"].is_string());
+    let mut unmarked = left;
+    unmarked["erased_at_ms"] = Value::Null;
+    assert_eq!(kept.verdict(&unmarked)["entry"], 4);
 }

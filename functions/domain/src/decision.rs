@@ -23,7 +23,7 @@ use crate::touch::{Touch, TouchItem};
 use crate::verdict::{Decision, ReasonCode, Verdict};
 
 /// The form of [`DecisionRecord`] that this code writes.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 /// The most verdicts of one record; what is left out is counted. What goes out is never left out.
 pub const VERDICTS_MAX: usize = 500;
 /// How many bytes of a digest tell two decisions of one customer and day apart.
@@ -63,9 +63,11 @@ pub struct DecisionRecord {
     pub policy: PolicyId,
     /// Its version.
     pub policy_version: u32,
+    /// The short hash of its text, templates included.
+    pub policy_hash: String,
     /// The profile of the contact rules.
     pub profile: String,
-    /// Its version: the short hash of its text.
+    /// Its version: the short hash of its texts, holiday table included.
     pub profile_version: String,
     /// The version of the fence that was decided on.
     pub fence_version: u64,
@@ -188,6 +190,7 @@ impl DecisionRecord {
             cause,
             policy: rules.policy.id.clone(),
             policy_version: rules.policy.version,
+            policy_hash: rules.policy.hash.clone(),
             profile: rules.jurisdiction.id().to_owned(),
             profile_version: rules.jurisdiction.version().to_owned(),
             fence_version: facts.fence.version,
@@ -373,7 +376,7 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| unreachable!("no map with keys that are not text"))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 

@@ -116,6 +116,17 @@ impl Source {
     /// Every source.
     pub const ALL: &'static [Self] = &[Self::Sender, Self::Sweeper, Self::Provider, Self::Person];
 
+    /// The stable wire name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sender => "sender",
+            Self::Sweeper => "sweeper",
+            Self::Provider => "provider",
+            Self::Person => "person",
+        }
+    }
+
     /// Whether it can know such a thing at all.
     #[must_use]
     pub const fn may_say(self, report: Report) -> bool {

@@ -170,6 +170,8 @@ pub struct Jurisdiction {
     duties: Duties,
     /// The files, the base first, and the tenant's own rules last.
     texts: Vec<Arc<str>>,
+    /// The text of the holiday table; empty where there is none.
+    holiday_text: &'static str,
     version: String,
 }
 
@@ -196,6 +198,7 @@ impl Jurisdiction {
         let builder = build::Builder { text };
         builder.schema(&file.schema)?;
         let holidays = builder.table(&file.holidays)?;
+        let holiday_text = HolidayTable::built_in_text(file.holidays.get_ref()).unwrap_or_default();
         let windows = builder.windows(&mut file)?;
         let rules = builder.rules(&mut file, &windows)?;
         let questions = builder.questions(file.questions, file.channels.get_ref(), &windows)?;
@@ -223,8 +226,9 @@ impl Jurisdiction {
                 credit_bureau: file.credit_bureau,
                 records: file.records,
             },
-            version: version(&[text]),
+            version: version(&[text], holiday_text),
             texts: vec![text.into()],
+            holiday_text,
         };
         builder.answered(&profile)?;
         Ok(profile)
@@ -242,7 +246,7 @@ impl Jurisdiction {
             id: file.id,
             reviewed: file.reviewed,
             counting: builder.counting(file.counting)?,
-            version: version(&[base, text]),
+            version: version(&[base, text], full.holiday_text),
             texts: vec![base.into(), text.into()],
             ..full
         };
@@ -331,7 +335,8 @@ impl Jurisdiction {
         &self.authority
     }
 
-    /// The first bytes of the SHA-256 of [`Jurisdiction::texts`], in hexadecimal: which words decided.
+    /// The first bytes of the SHA-256 of [`Jurisdiction::texts`] and [`Jurisdiction::holiday_text`], one after the other,
+    /// in hexadecimal: which words decided.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -341,6 +346,12 @@ impl Jurisdiction {
     /// extends, and after it, as TOML, what a tenant adds.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().map(AsRef::as_ref)
+    }
+
+    /// The text of the holiday table; empty where the profile says that it has none.
+    #[must_use]
+    pub fn holiday_text(&self) -> &'static str {
+        self.holiday_text
     }
 
     /// How earlier contacts are counted.
@@ -398,9 +409,10 @@ fn lookup(rules: &[Rule]) -> RuleLookup {
     lookup
 }
 
-fn version(texts: &[&str]) -> String {
+fn version(texts: &[&str], holidays: &str) -> String {
     let mut hasher = Sha256::new();
     texts.iter().for_each(|text| hasher.update(text.as_bytes()));
+    hasher.update(holidays.as_bytes());
     hasher.finalize().iter().take(VERSION_BYTES).map(|b| format!("{b:02x}")).collect()
 }
 

@@ -18,6 +18,7 @@ pub mod decision;
 mod decision_tests;
 pub mod delivery;
 pub mod email;
+pub mod fact_record;
 pub mod fence;
 pub mod ids;
 pub mod import;

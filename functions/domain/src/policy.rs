@@ -8,10 +8,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use crate::channel::{Channel, Purpose, Tone};
 use crate::customer::{Customer, CustomerKind};
+use crate::decision::hex;
 use crate::ids::{PolicyId, SegmentId, StageId, TemplateId};
 use crate::template::{TemplateSet, TemplateSource};
 
@@ -21,6 +23,8 @@ pub const STAGES_MAX: usize = 40;
 pub const UNTIL_DPD_DEFAULT: i32 = 90;
 /// The furthest day from the due date that a stage can be triggered on.
 pub const DPD_MAX: i32 = 3_650;
+/// How many bytes of the hash of a policy's text are kept: enough that nobody finds another text with the same ones.
+const HASH_BYTES: usize = 16;
 
 /// A ladder of stages that can be followed.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub struct Policy {
     pub id: PolicyId,
     /// Its version.
     pub version: u32,
+    /// The first bytes of the SHA-256 of its text, in hexadecimal digits: which words decided and spoke.
+    pub hash: String,
     /// The last day past due on which a stage can still be sent.
     pub until_dpd: i32,
     /// The stages, in the order of their triggers.
@@ -175,6 +181,7 @@ impl Policy {
         Ok(Self {
             id: file.id,
             version: file.version,
+            hash: hex(&Sha256::digest(text)[..HASH_BYTES]),
             until_dpd,
             window_text: format!("the policy looks up to {until_dpd} days past due").into(),
             first_stage_text: format!("the first stage falls due at {first} days past due").into(),

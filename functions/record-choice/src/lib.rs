@@ -177,7 +177,7 @@ async fn word(
         evidence: event.evidence.clone(),
     };
     let what = Chosen::Words(event.channel.each().map(said).collect());
-    record(deps, &rules, event.customer, Choice { id: event.id, at: event.at, what }).await
+    record(deps, &rules, event.customer, Choice { id: event.id, at: event.at, what }, now).await
 }
 
 async fn hours(deps: &Deps, event: HoursEvent, now: DateTime<Utc>) -> Result<Outcome, RecordError> {
@@ -195,7 +195,7 @@ async fn hours(deps: &Deps, event: HoursEvent, now: DateTime<Utc>) -> Result<Out
         }
     };
     let choice = Choice { id: event.id, at: event.at, what: Chosen::Hours(agreed) };
-    record(deps, &rules, event.customer, choice).await
+    record(deps, &rules, event.customer, choice, now).await
 }
 
 /// A reply names an address and no customer. The address is suppressed at once, which holds for every customer that has
@@ -233,9 +233,10 @@ async fn record(
     rules: &TenantRules,
     customer: CustomerId,
     choice: Choice,
+    now: DateTime<Utc>,
 ) -> Result<Outcome, RecordError> {
     let tenant = rules.tenant.id.clone();
-    let recorded = deps.store.record_choice(&rules.scope(), &customer, &choice).await?;
+    let recorded = deps.store.record_choice(&rules.scope(), &customer, &choice, now).await?;
     tracing::info!(%tenant, %customer, choice = %choice.id, ?recorded, "choice handled");
     Ok(match recorded {
         Kept::New => Outcome::Recorded { tenant, customer, choice: choice.id },

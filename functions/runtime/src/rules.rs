@@ -9,11 +9,11 @@ use chrono::{DateTime, Utc};
 use domain::channel::Channel;
 use domain::customer::Customer;
 use domain::ids::{PolicyId, TenantId};
-use domain::jurisdiction::{BuiltInError, TenantJurisdictions};
+use domain::jurisdiction::{BuiltInError, Jurisdiction, TenantJurisdictions};
 use domain::planner::Rules;
 use domain::policy::{Policy, PolicyError};
 use domain::tenant::Tenant;
-use store::{Scope, SettingsDoc, Store, StoreError, SuppressionKey};
+use store::{ProfileDoc, Scope, SettingsDoc, Store, StoreError, SuppressionKey};
 
 /// Why a tenant's rules cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +147,10 @@ impl RulesCache {
         let today = now.with_timezone(&parsed.time_zone).date_naive();
         let jurisdictions = TenantJurisdictions::new(&parsed, today)
             .map_err(|error| RulesError::Settings { tenant: tenant.clone(), problem: error.to_string() })?;
+        // Before anything is decided by them: settings are overwritten, and what they said must be shown years later.
+        for profile in jurisdictions.kept() {
+            store.keep_profile(tenant, &profile_doc(profile)).await?;
+        }
         let settings =
             Settings { document, tenant: Arc::new(parsed), jurisdictions: Arc::new(jurisdictions) };
         let mut known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -181,6 +185,15 @@ impl RulesCache {
         }
         texts.insert(source, Arc::clone(&policy));
         Ok(policy)
+    }
+}
+
+fn profile_doc(profile: &Jurisdiction) -> ProfileDoc {
+    ProfileDoc {
+        id: profile.id().to_owned(),
+        version: profile.version().to_owned(),
+        texts: profile.texts().map(str::to_owned).collect(),
+        holidays: profile.holiday_text().to_owned(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The audit trail: every decision about a stage that is due, chained by hash within the customer.
+//! The audit trail: every decision about a stage that is due, and the facts that no import tells again, chained by hash
+//! within the customer.
 //!
 //! Invariant: an entry is written once, in one transaction with the fence of its customer, under the version that was
 //! decided on. So two writers can never fork a chain. An entry's hash covers its document, which names the hash before
@@ -6,6 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::decision::DecisionRecord;
+use domain::fact_record::{AuditRecord, FactRecord, RecordedFact};
 use domain::fence::Fence;
 use domain::ids::{CustomerId, TenantId};
 use sha2::{Digest, Sha256};
@@ -13,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::backend::{Expression, Item, Query, Table, Write};
 use crate::claim::fence_write;
 use crate::item::{Reader, hex, keyed, set};
-use crate::key::{self, audit_of, customer_partition};
+use crate::key::{self, Key, audit_of, customer_partition};
 use crate::{Scope, Store, StoreError, failed};
 
 /// The most pages of one customer's audit trail, of 1 MB each.
@@ -22,7 +24,7 @@ const AUDIT_PAGES_MAX: usize = 64;
 /// One entry of the trail, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// When it was decided, by the entry's place.
+    /// When it was decided or recorded, by the entry's place.
     pub at: DateTime<Utc>,
     /// The version of the fence that was decided on, by the entry's place: the order of the chain.
     pub fence_version: u64,
@@ -35,8 +37,17 @@ pub struct AuditEntry {
 impl AuditEntry {
     /// What the document says; `None` where it cannot be read.
     #[must_use]
-    pub fn record(&self) -> Option<DecisionRecord> {
+    pub fn any(&self) -> Option<AuditRecord> {
         serde_json::from_str(&self.document).ok()
+    }
+
+    /// The decision that the document tells; `None` where it tells a fact or cannot be read.
+    #[must_use]
+    pub fn record(&self) -> Option<DecisionRecord> {
+        match self.any()? {
+            AuditRecord::Decision(decision) => Some(*decision),
+            AuditRecord::Fact(_) => None,
+        }
     }
 }
 
@@ -71,8 +82,8 @@ pub fn verify_chain(entries: &[AuditEntry]) -> Result<Option<&str>, BrokenChain>
     let mut head: Option<&str> = None;
     for (index, entry) in entries.iter().enumerate() {
         let broken = |what| BrokenChain { number: index + 1, at: entry.at, what };
-        let record = entry.record().ok_or_else(|| broken("its document cannot be read"))?;
-        if record.prev.as_deref() != head {
+        let record = entry.any().ok_or_else(|| broken("its document cannot be read"))?;
+        if record.prev() != head {
             return Err(broken("it does not follow the entry before it"));
         }
         if hash_of(&entry.document) != entry.hash {
@@ -89,13 +100,30 @@ fn hash_of(document: &str) -> String {
 
 /// The item of a decision, and its hash.
 pub(crate) fn entry_of(tenant: &TenantId, decision: &DecisionRecord) -> (Item, String) {
-    let document = decision.document();
-    let hash = hash_of(&document);
     let place = key::audit(tenant, &decision.customer, decision.at(), decision.fence_version);
+    entry_at(place, decision.document())
+}
+
+fn entry_at(place: Key, document: String) -> (Item, String) {
+    let hash = hash_of(&document);
     let mut item = keyed(place);
     set(&mut item, "j", document);
     set(&mut item, "x", hash.as_str());
     (item, hash)
+}
+
+/// The entry of a fact that moves `fence` on, for the transaction that makes it true, and its hash: the head of the
+/// next fence.
+pub(crate) fn fact_entry(
+    of: (&TenantId, &CustomerId),
+    fence: &Fence,
+    fact: RecordedFact,
+    now: DateTime<Utc>,
+) -> (Write, String) {
+    let record = FactRecord::of(of, fence, fact, now);
+    let place = key::audit(of.0, of.1, record.at(), record.fence_version);
+    let (item, hash) = entry_at(place, AuditRecord::Fact(Box::new(record)).document());
+    (Write::Put { table: Table::Audit, item, condition: Some(Expression::absent()) }, hash)
 }
 
 /// Whether a decision is the next one of a fence.

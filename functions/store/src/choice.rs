@@ -1,18 +1,21 @@
 //! Choices of customers: recorded beside the facts, so that no import can undo one.
 //!
-//! Invariant: a choice and a new version of the customer's fence are written together or not at all, so a claim that was
-//! decided before the choice fails. The same event again changes nothing. A reply, which names an address and no
+//! Invariant: a choice, a new version of the customer's fence and an entry of the audit chain are written together or not
+//! at all, so a claim that was decided before the choice fails, and the order of the chain says which came first. The same event again changes nothing. A reply, which names an address and no
 //! customer, suppresses the address; only a suppression by reply is lifted by a later reply.
 
 use chrono::{DateTime, Utc};
 use domain::channel::Channel;
 use domain::choice::Choice;
 use domain::contact::Address;
+use domain::fact_record::RecordedFact;
 use domain::fence::Fence;
 use domain::ids::{ChoiceId, CustomerId, TenantId};
 
+use crate::audit::fact_entry;
 use crate::backend::{Expression, Failure, Item, Query, Table, Value, Write};
-use crate::item::{decode_choice, encode_choice, encode_fence, keyed, set};
+use crate::claim::fence_write;
+use crate::item::{decode_choice, decode_fence, encode_choice, keyed, set};
 use crate::key::{self, FENCE, customer_partition};
 use crate::suppression::LIFTED;
 use crate::{Scope, Store, StoreError, SuppressionKey, failed};
@@ -68,7 +71,7 @@ pub enum ChoiceError {
 }
 
 impl Store {
-    /// Records a choice of a customer, with a new version of the fence. A customer that no import has named yet gets its
+    /// Records a choice of a customer at `now`, with a new version of the fence and its entry in the audit chain. A customer that no import has named yet gets its
     /// fence here, so that the choice holds from the first decision on. Counted as `choice`.
     ///
     /// # Errors
@@ -79,6 +82,7 @@ impl Store {
         scope: &Scope,
         customer: &CustomerId,
         choice: &Choice,
+        now: DateTime<Utc>,
     ) -> Result<Kept, ChoiceError> {
         let place = key::choice(&scope.tenant, customer, &choice.id);
         for _ in 0..CHOICE_TRIES_MAX {
@@ -91,10 +95,15 @@ impl Store {
                 }
                 None => {}
             }
-            let fence = self.get("choice", key::fence(&scope.tenant, customer)).await?;
+            let found = self.get("choice", key::fence(&scope.tenant, customer)).await?;
+            let fence = found.as_ref().map(decode_fence).transpose()?.unwrap_or_default();
+            let fact = RecordedFact::Choice(choice.clone());
+            let (entry, hash) = fact_entry((&scope.tenant, customer), &fence, fact, now);
+            let next = Fence { version: fence.version + 1, audit_head: Some(hash), ..fence.clone() };
             let item = encode_choice(place.clone(), choice);
             let put = Write::Put { table: Table::Ops, item, condition: Some(Expression::absent()) };
-            match self.transact("choice", vec![put, bump(scope, customer, fence.is_some())]).await {
+            let moved = fence_write(scope, customer, fence.version, &next);
+            match self.transact("choice", vec![put, moved, entry]).await {
                 Ok(()) => return Ok(Kept::New),
                 Err(failure) if failure.is_contention() => {}
                 Err(failure) => return Err(failed("choice", failure).into()),
@@ -185,22 +194,4 @@ fn lifted_at(item: &Item) -> Option<i64> {
         Some(Value::N(number)) => number.parse().ok(),
         Some(Value::S(_)) | None => None,
     }
-}
-
-/// The next version of a customer's fence, or its first.
-fn bump(scope: &Scope, customer: &CustomerId, there: bool) -> Write {
-    if there {
-        return Write::Update {
-            key: key::fence(&scope.tenant, customer),
-            update: "SET #v = #v + :one",
-            condition: Expression {
-                text: "attribute_exists(#pk)",
-                names: &["pk", "v"],
-                values: vec![(":one", 1_u64.into())],
-            },
-        };
-    }
-    let first = Fence { version: 1, ..Fence::default() };
-    let item = encode_fence(scope, customer, &first);
-    Write::Put { table: Table::Ops, item, condition: Some(Expression::absent()) }
 }

@@ -1,13 +1,15 @@
 //! Contacts that others made: calls of a contact centre, messages of another system. They count against the caps.
 //!
-//! Invariant: a contact is added in one write with a new version of the fence, so a decision that did not know of it
-//! can no longer be carried out.
+//! Invariant: a contact is added in one transaction with a new version of the fence and its entry in the audit chain, so a
+//! decision that did not know of it can no longer be carried out, and no contact can be added or taken away unseen.
 
 use chrono::{DateTime, Days, SubsecRound, Utc};
 use domain::contact::Contact;
+use domain::fact_record::RecordedFact;
 use domain::fence::CONTACT_DAYS_KEPT;
 use domain::ids::CustomerId;
 
+use crate::audit::fact_entry;
 use crate::claim::fence_write;
 use crate::item::decode_fence;
 use crate::{Scope, Store, StoreError, failed, key};
@@ -64,8 +66,13 @@ impl Store {
                 let reason = format!("more than {CONTACTS_MAX} contacts of one customer");
                 return Err(StoreError::Permanent { operation: "contact", reason });
             }
+            let Contact { at, channel, direct: answered } = contact;
+            let fact = RecordedFact::Contact { at_ms: at.timestamp_millis(), channel, answered };
+            let (entry, hash) = fact_entry((&scope.tenant, customer), &fence, fact, now);
             next.version += 1;
-            match self.write("contact", fence_write(scope, customer, fence.version, &next)).await {
+            next.audit_head = Some(hash);
+            let writes = vec![fence_write(scope, customer, fence.version, &next), entry];
+            match self.transact("contact", writes).await {
                 Ok(()) => return Ok(ContactRecorded::Made),
                 Err(failure) if failure.is_contention() => {}
                 Err(failure) => return Err(failed("contact", failure)),

@@ -11,7 +11,7 @@ use domain::obligation::Obligation;
 use crate::backend::{Expression, Item, Query, Scan, Table};
 use crate::item::{Reader, StoredCustomer, StoredObligation, decode_choice, decode_fence};
 use crate::key::{
-    CHOICE, FACTS_END, FENCE, OBLIGATION, PROFILE, customer_of, customer_partition, customers_of_tenant,
+    self, CHOICE, FACTS_END, FENCE, OBLIGATION, PROFILE, customer_of, customer_partition, customers_of_tenant,
 };
 use crate::{Cursor, PAGE_ITEMS_MAX, Page, Store, StoreError, failed};
 
@@ -30,6 +30,14 @@ pub struct CustomerFacts {
 }
 
 impl Store {
+    /// The fence of a customer, which outlives its data; `None` where nothing was ever recorded. Counted as `facts`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the read fails, or the item cannot be read.
+    pub async fn fence(&self, tenant: &TenantId, customer: &CustomerId) -> Result<Option<Fence>, StoreError> {
+        self.get("facts", key::fence(tenant, customer)).await?.as_ref().map(decode_fence).transpose()
+    }
+
     /// The facts of a customer; `None` when no import named it. Counted as `facts`.
     ///
     /// # Errors

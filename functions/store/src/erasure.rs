@@ -2,12 +2,15 @@
 //!
 //! Invariant: the first transaction makes the customer unknown to every decision and leaves a mark in its fence; only
 //! then is the rest removed, so a crash in between loses nothing that a second call does not finish. The audit trail
-//! names ids and stages only, and stays as it is: its chain can still be verified.
+//! names ids, stages and words on consent only, and stays as it is, with the erasure as an entry: its chain can still be
+//! verified, and says since when the rest is gone.
 
 use chrono::{DateTime, SubsecRound, Utc};
+use domain::fact_record::RecordedFact;
 use domain::fence::Fence;
 use domain::ids::CustomerId;
 
+use crate::audit::fact_entry;
 use crate::backend::{Expression, Query, Table, Write};
 use crate::claim::fence_write;
 use crate::item::decode_fence;
@@ -88,15 +91,21 @@ impl Store {
         for _ in 0..MARK_TRIES_MAX {
             let found = self.get("erase", key::fence(&scope.tenant, customer)).await?;
             let Some(fence) = found.as_ref().map(decode_fence).transpose()? else { return Ok(false) };
+            if fence.erased_at.is_some() {
+                return Ok(true);
+            }
+            let of = (&scope.tenant, customer);
+            let (entry, hash) = fact_entry(of, &fence, RecordedFact::Erased {}, at);
             let marked = Fence {
                 version: fence.version + 1,
-                audit_head: fence.audit_head.clone(),
-                erased_at: Some(fence.erased_at.unwrap_or(at)),
+                audit_head: Some(hash),
+                erased_at: Some(at),
                 ..Fence::default()
             };
             let writes = vec![
                 Write::Delete { key: key::profile(&scope.tenant, customer) },
                 fence_write(scope, customer, fence.version, &marked),
+                entry,
             ];
             match self.transact("erase", writes).await {
                 Ok(()) => return Ok(true),

@@ -165,6 +165,11 @@ pub(crate) fn policy_head(of: &TenantId, id: &PolicyId) -> Key {
     Key::new(policy_partition(of, id), HEAD)
 }
 
+/// The place of a version of a profile, by the hash of its texts.
+pub(crate) fn profile_version(of: &TenantId, id: &str, version: &str) -> Key {
+    Key::new(format!("{}#PROFILE#{}", tenant(of), escape(id)), format!("V#{}", escape(version)))
+}
+
 pub(crate) fn customer_partition(of: &TenantId, customer: &CustomerId) -> String {
     format!("{}#CUST#{}", tenant(of), escape(customer.as_str()))
 }

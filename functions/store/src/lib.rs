@@ -58,7 +58,7 @@ pub use payments::PaymentRecord;
 pub use record::{RecordError, Recorded, TouchEvent};
 pub use reference::REFERENCE_DAYS_KEPT;
 pub use resend::RESEND_AFTER_MINUTES;
-pub use settings::{POLICY_VERSION_MAX, PolicyDoc, SettingsDoc};
+pub use settings::{POLICY_VERSION_MAX, PolicyDoc, ProfileDoc, SettingsDoc};
 pub use suppression::SuppressionKey;
 pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims, UnknownTouch};
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a report and all that follows from it are one conditional write or one transaction, on the state and the
 //! history that were read. So a report counts once however often it comes, and no decision made before a suppression
-//! can still be carried out.
+//! can still be carried out. What a person says, and what ends the use of a contact point or takes stages back, is an
+//! entry of the audit chain as well; other reports stand with their touch alone, because every message has some.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use domain::contact::Address;
@@ -10,16 +11,18 @@ use domain::delivery::{
     Code, Folded, HistoryEntry, Refused, Report, SOFT_BOUNCES_MAX, Source, Step, Transition, fold,
     soft_bounces_with,
 };
+use domain::fact_record::RecordedFact;
 use domain::fence::{FailedAttempt, Fence};
 use domain::ids::{CustomerId, TenantId};
 use domain::touch::TouchState;
 
+use crate::audit::fact_entry;
 use crate::backend::{Expression, Item, Table, Write};
 use crate::item::{Reader, StoredTouch, failed_text, history_text, instant_of_hex, keyed, reached_text, set};
 use crate::key::{self, Key};
 use crate::suppression::suppression_write;
 use crate::touch::clipped;
-use crate::{CustomerFacts, Outcome, Store, StoreError, SuppressionKey, TouchKey, TouchRecord, failed};
+use crate::{Outcome, Store, StoreError, SuppressionKey, TouchKey, TouchRecord, failed};
 
 /// How often a touch is read again when another write came in between.
 const RECORD_TRIES_MAX: usize = 8;
@@ -102,6 +105,13 @@ struct Consequences {
     writes: Vec<Write>,
     is_suppressed: bool,
     fell_back: bool,
+}
+
+/// A report, and the touch that it is about.
+struct Said<'a> {
+    stored: &'a StoredTouch,
+    event: &'a TouchEvent,
+    recorded_at: DateTime<Utc>,
 }
 
 impl Store {
@@ -190,8 +200,9 @@ impl Store {
         let places: Vec<Key> = secret.map_or_else(Vec::new, |secret| {
             event.addresses.iter().map(|a| secret.place(tenant, channel, a)).collect()
         });
+        let by_person = event.transition.source == Source::Person;
         let ends_use = match event.transition.report {
-            Report::Unknown | Report::Sent | Report::Delayed => return Ok(all),
+            Report::Unknown | Report::Sent | Report::Delayed if !by_person => return Ok(all),
             Report::Delivered => {
                 self.forget_soft_bounces(places.first(), event.at, &mut all).await?;
                 return Ok(all);
@@ -202,7 +213,7 @@ impl Store {
                 }
                 true
             }
-            Report::Failed => false,
+            Report::Unknown | Report::Sent | Report::Delayed | Report::Failed => false,
             Report::HardBounced | Report::Complained => true,
         };
         let Some(facts) = self.customer_facts(tenant, &stored.touch.customer).await? else { return Ok(all) };
@@ -213,33 +224,11 @@ impl Store {
             all.writes.push(suppression_write(place, &event.reason, recorded_at));
             all.is_suppressed = true;
         }
+        let said = Said { stored, event, recorded_at };
         // A second attempt at the message carries the stages now.
         let may_fall_back = folded.may_fall_back && stored.resent_as.is_none();
-        self.move_fence(tenant, facts, stored, may_fall_back, &mut all);
+        move_fence(tenant, &facts.fence, &said, may_fall_back, &mut all);
         Ok(all)
-    }
-
-    /// The fence under a new version, with the stages taken back where they may go another way. The contact stays: a
-    /// message that did not arrive was an attempt all the same.
-    fn move_fence(
-        &self,
-        tenant: &TenantId,
-        facts: CustomerFacts,
-        stored: &StoredTouch,
-        may_fall_back: bool,
-        all: &mut Consequences,
-    ) {
-        let read = facts.fence.version;
-        let mut next = facts.fence;
-        if let Some(at) = stored.claimed_at.filter(|_| may_fall_back) {
-            let touch = &stored.touch;
-            let attempt = FailedAttempt { at, channel: touch.channel, items: touch.items.clone() };
-            all.fell_back = next.fall_back(attempt, &stored.before);
-        }
-        if all.fell_back || all.is_suppressed {
-            next.version += 1;
-            all.writes.push(fence_update(tenant, &stored.touch.customer, read, &next));
-        }
     }
 
     /// Adds a soft bounce to those of the contact point, and says whether they are too many.
@@ -274,6 +263,43 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The fence under a new version, with the stages taken back where they may go another way, and the entry of the audit
+/// chain. The contact stays: a message that did not arrive was an attempt all the same.
+fn move_fence(
+    tenant: &TenantId,
+    fence: &Fence,
+    said: &Said<'_>,
+    may_fall_back: bool,
+    all: &mut Consequences,
+) {
+    let Said { stored, event, recorded_at } = said;
+    let Some(claimed_at) = stored.claimed_at else { return };
+    let (touch, mut next) = (&stored.touch, fence.clone());
+    let mut fell_back = Vec::new();
+    if may_fall_back {
+        let attempt = FailedAttempt { at: claimed_at, channel: touch.channel, items: touch.items.clone() };
+        all.fell_back = next.fall_back(attempt, &stored.before);
+        let taken_back = next.failed.last().filter(|_| all.fell_back);
+        fell_back.extend(taken_back.into_iter().flat_map(|a| &a.items).map(|i| i.obligation.clone()));
+    }
+    if !all.fell_back && !all.is_suppressed && event.transition.source != Source::Person {
+        return;
+    }
+    let fact = RecordedFact::Report {
+        touch: touch.id.clone(),
+        claimed_at_ms: claimed_at.timestamp_millis(),
+        report: event.transition.report.as_str().to_owned(),
+        source: event.transition.source.as_str().to_owned(),
+        suppressed: all.is_suppressed,
+        fell_back,
+    };
+    let (entry, hash) = fact_entry((tenant, &touch.customer), fence, fact, *recorded_at);
+    next.version += 1;
+    next.audit_head = Some(hash);
+    all.writes.push(fence_update(tenant, &touch.customer, fence.version, &next));
+    all.writes.push(entry);
 }
 
 /// The touch with one more report.
@@ -325,16 +351,17 @@ fn as_read(item: &Item, stored: &StoredTouch) -> Result<Expression, StoreError> 
 /// Changes what a report may change of a fence; its place in the open index needs no shard, since a report never adds
 /// the first stage.
 fn fence_update(tenant: &TenantId, customer: &CustomerId, version_read: u64, next: &Fence) -> Write {
-    let mut values = vec![(":v", version_read.into()), (":next", next.version.into())];
+    let head = next.audit_head.as_deref().unwrap_or_default();
+    let mut values = vec![(":v", version_read.into()), (":next", next.version.into()), (":ah", head.into())];
     let (update, names): (_, &'static [&'static str]) = if next.failed.is_empty() {
-        ("SET #v = :next", &["v"])
+        ("SET #v = :next, #ah = :ah", &["v", "ah"])
     } else {
         values.push((":fa", failed_text(&next.failed).into()));
         if next.reached.is_empty() {
-            ("SET #v = :next, #fa = :fa REMOVE #r, #op, #os", &["v", "fa", "r", "op", "os"])
+            ("SET #v = :next, #ah = :ah, #fa = :fa REMOVE #r, #op, #os", &["v", "ah", "fa", "r", "op", "os"])
         } else {
             values.push((":r", reached_text(next.reached.iter()).into()));
-            ("SET #v = :next, #fa = :fa, #r = :r", &["v", "fa", "r"])
+            ("SET #v = :next, #ah = :ah, #fa = :fa, #r = :r", &["v", "ah", "fa", "r"])
         }
     };
     let condition = Expression { text: "#v = :v", names, values };

@@ -42,7 +42,57 @@ pub struct PolicyDoc {
     pub source: String,
 }
 
+/// The texts of one version of a profile, as decisions are made by it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileDoc {
+    /// The profile.
+    pub id: String,
+    /// Its version: a hash of the texts.
+    pub version: String,
+    /// The texts, the base first, and the tenant's own rules last.
+    pub texts: Vec<String>,
+    /// The text of the holiday table; empty where there is none.
+    pub holidays: String,
+}
+
 impl Store {
+    /// Keeps the texts of a profile under its version, so that whoever asks later finds what was decided by, whatever the
+    /// settings and the program say then. Known versions are not written again. Counted as `profile`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when an access fails; again is safe.
+    pub async fn keep_profile(&self, tenant: &TenantId, doc: &ProfileDoc) -> Result<(), StoreError> {
+        let place = key::profile_version(tenant, &doc.id, &doc.version);
+        if self.get("profile", place.clone()).await?.is_some() {
+            return Ok(());
+        }
+        let mut item = keyed(place);
+        set(&mut item, "j", serde_json::to_string(doc).expect("a profile's texts have no map"));
+        let write = Write::Put { table: Table::Ops, item, condition: Some(Expression::absent()) };
+        match self.write("profile", write).await {
+            Ok(()) | Err(Failure::Condition(_)) => Ok(()),
+            Err(failure) => Err(failed("profile", failure)),
+        }
+    }
+
+    /// The texts of a version of a profile; `None` where no decision of the tenant could be made by it yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the read fails, or the item cannot be read.
+    pub async fn kept_profile(
+        &self,
+        tenant: &TenantId,
+        id: &str,
+        version: &str,
+    ) -> Result<Option<ProfileDoc>, StoreError> {
+        let found = self.get("profile", key::profile_version(tenant, id, version)).await?;
+        let read = |item: &Item| {
+            Reader::new("profile", item).read("j", "the texts of a profile", |j| serde_json::from_str(j).ok())
+        };
+        found.as_ref().map(read).transpose()
+    }
+
     /// Stores settings whose version is higher than the stored one. The same version and text again is fine.
     ///
     /// The number of shards can grow, but not shrink: what lies in the shards that went away would never be scanned.

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use domain::delivery::{History, Step};
+use domain::fact_record::RecordedFact;
 use domain::fence::{Fence, Reached};
 use domain::ids::{CustomerId, ObligationId, TenantId, TouchId};
 use domain::touch::{Touch, TouchState};
 
+use crate::audit::fact_entry;
 use crate::backend::{Expression, Failure, Item, Query, Table, Write};
 use crate::claim::fence_write;
 use crate::item::{StoredTouch, decode_fence, history_text};
@@ -225,8 +227,8 @@ impl Store {
     }
 
     /// Takes a claim back whose message was surely not sent: the touch is planned again and waits for `retry_at`, and
-    /// the fence is as if it had not been claimed, under a new version. The audit trail keeps the claim, and the
-    /// fence counts the try. Counted as `release`.
+    /// the fence is as if it had not been claimed, under a new version. The audit trail keeps the claim and has an entry
+    /// that takes it back, and the fence counts the try. Counted as `release`.
     ///
     /// # Errors
     /// [`TouchError::Conflict`] when the touch is neither claimed nor planned already.
@@ -240,8 +242,8 @@ impl Store {
     }
 
     /// Takes a claim back before its message was sent, because of a fact that moves no fence: the touch is prevented, and
-    /// the fence is as if it had not been claimed, under a new version. The audit trail keeps the claim. Counted as
-    /// `release`.
+    /// the fence is as if it had not been claimed, under a new version. The audit trail keeps the claim and has an
+    /// entry that takes it back. Counted as `release`.
     ///
     /// # Errors
     /// [`TouchError::Conflict`] when the touch is neither claimed nor prevented already.
@@ -278,7 +280,15 @@ impl Store {
                 }
             };
             let Some(stored) = stored else { continue };
-            let next = fence_without(&fence, &stored, claimed_at, end);
+            let mut next = fence_without(&fence, &stored, claimed_at, end);
+            let released = RecordedFact::Released {
+                touch: touch.id.clone(),
+                claimed_at_ms: claimed_at.timestamp_millis(),
+            };
+            // What takes a claim back is part of the same attempt, and has its moment.
+            let of = (&scope.tenant, &touch.customer);
+            let (entry, hash) = fact_entry(of, &fence, released, claimed_at);
+            next.audit_head = Some(hash);
             let waiting = end.waiting(scope, &stored.touch);
             let after = end.touch(stored.touch);
             let still_claimed = Expression {
@@ -293,6 +303,7 @@ impl Store {
             let mut writes = vec![
                 Write::Put { table: Table::Ops, item, condition: Some(still_claimed) },
                 fence_write(scope, &touch.customer, fence.version, &next),
+                entry,
             ];
             writes.extend(waiting.map(|item| Write::Put { table: Table::Ops, item, condition: None }));
             match self.transact("release", writes).await {

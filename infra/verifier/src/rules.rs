@@ -1,82 +1,100 @@
 //! Rules: the texts of policies and profiles that the entries were decided by.
 //!
-//! Invariant: a text counts only under the version that follows from it.
+//! Invariant: a text counts only under the hash that follows from it, and every text is that of an entry.
 
 use std::collections::BTreeSet;
 
-use checker::ContactHours;
-use serde::Deserialize;
+use crate::Problem;
+use crate::chain::{clipped, hex_of};
+use crate::document::{Decision, Document};
+use crate::file::{EvidenceFile, ProfileText};
+use crate::law::Law;
+use crate::policy::Ladder;
 
-use crate::chain::hex_of;
-use crate::file::{Document, EvidenceFile, PolicyText, ProfileText};
-
-/// How many bytes of the hash of a profile are its version.
-const PROFILE_VERSION_BYTES: usize = 8;
+/// How many hexadecimal digits of the hash of a profile are its version.
+const PROFILE_VERSION_DIGITS: usize = 16;
 
 /// The rules of a file, by id and version.
 pub(crate) struct RuleTexts<'a> {
-    policies: BTreeSet<(&'a str, u32)>,
-    profiles: Vec<((&'a str, &'a str), ContactHours)>,
+    policies: Vec<Ladder>,
+    profiles: Vec<((&'a str, &'a str), Law)>,
+}
+
+/// The rules that one decision names.
+pub(crate) struct Rules<'a> {
+    pub(crate) policy: &'a Ladder,
+    pub(crate) law: &'a Law,
 }
 
 impl<'a> RuleTexts<'a> {
-    /// Reads every text; what is wrong with one is a sentence.
-    pub(crate) fn read(file: &'a EvidenceFile) -> Result<Self, String> {
-        let policies = file.policies.iter().map(policy).collect::<Result<_, _>>()?;
-        let profiles = file.profiles.iter().map(profile).collect::<Result<_, _>>()?;
-        Ok(Self { policies, profiles })
-    }
-
-    /// The contact hours that a document was decided by, where the texts of all of its rules are there.
-    pub(crate) fn of(&self, document: &Document) -> Result<&ContactHours, String> {
-        let (policy, version) = (document.policy.as_str(), document.policy_version);
-        if !self.policies.contains(&(policy, version)) {
-            return Err(format!(
-                "it was decided by policy {policy} version {version}; expected its text in the file"
-            ));
+    /// Reads every text.
+    pub(crate) fn read(file: &'a EvidenceFile) -> Result<Self, Problem> {
+        let mut rules = Self { policies: Vec::new(), profiles: Vec::new() };
+        for (i, text) in file.policies.iter().enumerate() {
+            let broken = |what| Problem::at(format!("policies[{i}]"), what);
+            let ladder = Ladder::read(text).map_err(broken)?;
+            if rules.policies.iter().any(|p| p.hash == ladder.hash) {
+                return Err(broken(format!(
+                    "policy {} version {} is there twice",
+                    ladder.id, ladder.version
+                )));
+            }
+            rules.policies.push(ladder);
         }
-        let key = (document.profile.as_str(), document.profile_version.as_str());
-        let found = self.profiles.iter().find(|(known, _)| *known == key);
-        found.map(|(_, hours)| hours).ok_or_else(|| {
+        for (i, texts) in file.profiles.iter().enumerate() {
+            let broken = |what| Problem::at(format!("profiles[{i}]"), what);
+            let key = (texts.id.as_str(), texts.version.as_str());
+            if rules.profiles.iter().any(|(known, _)| *known == key) {
+                return Err(broken(format!("profile {} version {} is there twice", key.0, clipped(key.1))));
+            }
+            rules.profiles.push((key, profile(texts).map_err(broken)?));
+        }
+        Ok(rules)
+    }
+
+    /// The rules that a decision was made by, where the texts of all of them are there.
+    pub(crate) fn of(&self, decision: &Decision) -> Result<Rules<'_>, String> {
+        let (id, version, hash) = (&decision.policy, decision.policy_version, &decision.policy_hash);
+        let is_it = |p: &&Ladder| p.id == *id && p.version == version && p.hash == *hash;
+        let policy = self.policies.iter().find(is_it).ok_or_else(|| {
+            format!("it was decided by policy {id} version {version} with the hash {hash}; expected its text in the file")
+        })?;
+        let key = (decision.profile.as_str(), decision.profile_version.as_str());
+        let law = self.profiles.iter().find(|(known, _)| *known == key).ok_or_else(|| {
             format!("it was decided by profile {} version {}; expected its text in the file", key.0, key.1)
-        })
+        })?;
+        Ok(Rules { policy, law: &law.1 })
+    }
+
+    /// The policy of an id and version, for what names no hash.
+    pub(crate) fn policy(&self, id: &str, version: u32) -> Option<&Ladder> {
+        self.policies.iter().find(|p| p.id == id && p.version == version)
+    }
+
+    /// A text that no entry names says nothing, and was put there by nobody who had a reason to.
+    pub(crate) fn all_named<'d>(&self, documents: impl Iterator<Item = &'d Document>) -> Result<(), Problem> {
+        let (mut policies, mut profiles) = (BTreeSet::new(), BTreeSet::new());
+        for document in documents {
+            let Document::Decision(d) = document else { continue };
+            policies.insert(d.policy_hash.as_str());
+            profiles.insert((d.profile.as_str(), d.profile_version.as_str()));
+        }
+        let what =
+            || "no entry was decided by it; expected the texts of the rules that entries name".to_owned();
+        let policy = self.policies.iter().position(|p| !policies.contains(p.hash.as_str()));
+        if let Some(i) = policy {
+            return Err(Problem::at(format!("policies[{i}]"), what()));
+        }
+        let profile = self.profiles.iter().position(|(key, _)| !profiles.contains(key));
+        profile.map_or(Ok(()), |i| Err(Problem::at(format!("profiles[{i}]"), what())))
     }
 }
 
-fn policy(text: &PolicyText) -> Result<(&str, u32), String> {
-    #[derive(Deserialize)]
-    struct Head {
-        id: String,
-        version: u32,
-    }
-    let PolicyText { id, version, text } = text;
-    let head: Head = toml::from_str(text).map_err(|_| format!("the text of policy {id} cannot be read"))?;
-    if head.id != *id || head.version != *version {
-        let (id_found, version_found) = (head.id, head.version);
-        return Err(format!(
-            "the text of policy {id} version {version} is that of {id_found} version {version_found}"
-        ));
-    }
-    Ok((id, *version))
-}
-
-fn profile(texts: &ProfileText) -> Result<((&str, &str), ContactHours), String> {
+fn profile(texts: &ProfileText) -> Result<Law, String> {
     let ProfileText { id, version, texts, holidays } = texts;
-    let found = hex_of(&texts.concat())[..PROFILE_VERSION_BYTES * 2].to_owned();
+    let found = hex_of(texts.concat() + holidays)[..PROFILE_VERSION_DIGITS].to_owned();
     if found != *version {
-        return Err(format!("the text of profile {id} has version {found}; expected {version}"));
+        return Err(format!("the text of profile {id} has version {found}; expected {}", clipped(version)));
     }
-    let unreadable = |problem: String| format!("the text of profile {id} cannot be read: {problem}");
-    let mut whole = toml::Table::new();
-    for text in texts {
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| unreadable(e.to_string()))?;
-        // What it is laid over is the text before it.
-        table.remove("extends");
-        whole.extend(table);
-    }
-    if whole.get("id").and_then(toml::Value::as_str) != Some(id) {
-        return Err(unreadable("it is the text of another profile".to_owned()));
-    }
-    let hours = ContactHours::parse(&whole.to_string(), holidays.as_deref().unwrap_or_default());
-    Ok(((id, version), hours.map_err(|e| unreadable(e.to_string()))?))
+    Law::read(id, texts, holidays).map_err(|what| format!("the text of profile {id} cannot be read: {what}"))
 }

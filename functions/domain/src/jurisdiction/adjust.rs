@@ -318,7 +318,7 @@ impl Jurisdiction {
     pub(super) fn followed_by(self, texts: &[Arc<str>], words: String) -> Self {
         let texts: Vec<Arc<str>> = texts.iter().cloned().chain([words.into()]).collect();
         let parts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-        Self { version: version(&parts), texts, ..self }
+        Self { version: version(&parts, self.holiday_text), texts, ..self }
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Invariant: they are built together or not at all, so no customer of a tenant with a bad rule is judged by another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
@@ -23,6 +23,8 @@ pub struct TenantJurisdictions {
     profiles: BTreeMap<&'static str, Jurisdiction>,
     /// Those that serve any country, with the holidays of each country that has a table.
     with_holidays: BTreeMap<&'static str, BTreeMap<Country, Jurisdiction>>,
+    /// Those that are not as they would be without the tenant's own rules.
+    changed: BTreeSet<&'static str>,
 }
 
 impl TenantJurisdictions {
@@ -43,7 +45,13 @@ impl TenantJurisdictions {
         let profiles = Self::profiles(&tenant.contact_rules, today, &mut mistakes);
         mistakes.refuse_any()?;
         let with_holidays = profiles.iter().map(|(id, profile)| (*id, with_holidays(profile))).collect();
-        Ok(Self { country: tenant.country, chosen: tenant.jurisdiction.clone(), profiles, with_holidays })
+        let unruled = Self::profiles(&ContactRules::default(), today, &mut mistakes);
+        let version =
+            |of: &BTreeMap<_, Jurisdiction>, id| of.get(id).map(|p: &Jurisdiction| p.version().to_owned());
+        let changed =
+            profiles.keys().copied().filter(|id| version(&profiles, id) != version(&unruled, id)).collect();
+        let chosen = tenant.jurisdiction.clone();
+        Ok(Self { country: tenant.country, chosen, profiles, with_holidays, changed })
     }
 
     fn profiles(
@@ -63,6 +71,16 @@ impl TenantJurisdictions {
             }
         }
         profiles
+    }
+
+    /// The profiles whose texts are worth keeping: those that the tenant's own rules change, and the one that it chose.
+    pub fn kept(&self) -> impl Iterator<Item = &Jurisdiction> {
+        let own = self.own().ok();
+        let version = own.map(Jurisdiction::version);
+        let changed = self
+            .all()
+            .filter(move |profile| self.changed.contains(profile.id()) && Some(profile.version()) != version);
+        own.into_iter().chain(changed)
     }
 
     /// The profile that the tenant chose for itself.
@@ -121,7 +139,8 @@ impl Jurisdiction {
     /// The profile with a built-in holiday table, outside of which every day is refused.
     fn with_holidays(&self, id: &str) -> Option<Self> {
         let holidays = Some(HolidayTable::built_in(id)?);
+        let holiday_text = HolidayTable::built_in_text(id)?;
         let words = format!("holidays = \"{id}\"\n");
-        Some(Self { holidays, ..self.clone() }.followed_by(&self.texts, words))
+        Some(Self { holidays, holiday_text, ..self.clone() }.followed_by(&self.texts, words))
     }
 }

@@ -40,7 +40,7 @@ fn choice(id: &str, granted: bool, said_at: DateTime<Utc>) -> Choice {
 }
 
 async fn record(store: &Store, choice: &Choice) -> Result<Kept, ChoiceError> {
-    store.record_choice(&scope(), &customer_id("c"), choice).await
+    store.record_choice(&scope(), &customer_id("c"), choice, choice.at).await
 }
 
 async fn is_reachable(store: &Store) -> bool {
@@ -75,6 +75,9 @@ async fn a_choice_is_recorded_once_and_moves_the_fence(store: &Store) {
     assert_eq!(record(store, &choice("e-0", false, at(3, 14))).await, Ok(Kept::New));
     assert!(is_reachable(store).await);
     assert_eq!(store.choices(&scope().tenant, &customer_id("c")).await.unwrap().len(), 3);
+    let trail = store.audit_trail(&scope().tenant, &customer_id("c")).await.unwrap();
+    let head = facts(store, "c").await.fence.audit_head;
+    assert_eq!((trail.len(), crate::verify_chain(&trail)), (3, Ok(head.as_deref())));
 }
 
 async fn a_withdrawal_between_decision_and_claim_wins(store: &Store) {

@@ -242,6 +242,7 @@ fn decision(
         cause: Cause::Plan,
         policy: PolicyId::new("standard").unwrap(),
         policy_version: 3,
+        policy_hash: "0123456789abcdef".repeat(2),
         profile: "CO".to_owned(),
         profile_version: "0123456789abcdef".to_owned(),
         fence_version: fence.version,

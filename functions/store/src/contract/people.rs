@@ -32,6 +32,8 @@ async fn a_reported_contact_counts_once_and_stops_older_decisions(store: &Store)
     let after = facts(store, "c").await.fence;
     assert_eq!(after.contacts, [call(6, 9, false), call(6, 10, true)]);
     assert_eq!(after.version, decided_on.version + 3);
+    let trail = store.audit_trail(&scope().tenant, &customer_id("c")).await.unwrap();
+    assert_eq!((trail.len(), verify_chain(&trail)), (3, Ok(after.audit_head.as_deref())));
     let claim = claim_at(store, &scope(), &touch("c", &["a"], ("s1", 1), 6), &decided_on, at(6, 15)).await;
     assert_eq!(claim, Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }));
 }
@@ -68,7 +70,7 @@ async fn an_erasure_leaves_the_trail_and_nothing_else(store: &Store) {
     let late = claim_at(store, &scope, &touch("c", &["b"], ("s1", 1), 9), &decided_on, at(9, 15)).await;
     assert_eq!(late, Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }));
     let trail = store.audit_trail(&scope.tenant, &id).await.unwrap();
-    assert_eq!(trail.len(), 1);
+    assert_eq!(trail.len(), 2, "the claim and the erasure");
     assert!(verify_chain(&trail).is_ok());
     let again = store.erase_customer(&scope, &id, at(10, 1)).await;
     assert_eq!(again, Ok(Erased::Made { items: 1 }), "a second call finds only the mark");

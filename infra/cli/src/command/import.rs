@@ -250,13 +250,14 @@ fn print_listing(listing: &Listing, json: bool) -> anyhow::Result<ExitCode> {
         let changed = counts.obligations_changed + counts.customers_changed + counts.payments_changed;
         eprintln!(
             "stored: {} new customers, {} new obligations, {} new payments, {changed} changed; {} unchanged, {} older than \
-             what is stored, {} not known yet on the day",
+             what is stored, {} not known yet on the day, {} of erased customers rejected",
             counts.customers_new,
             counts.obligations_new,
             counts.payments_new,
             counts.unchanged,
             counts.older_rejected,
             counts.not_yet_known,
+            counts.erased_rejected,
         );
     }
     if listing.rows == 0 && !listing.already_imported {

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::json;
-use verifier::{BYTES_MAX, VerifyError, verify};
+use serde_json::{Value, json};
+use verifier::{BYTES_MAX, COVERED, NOT_COVERED, Verified, VerifyError, verify};
 
 use crate::WRONG_USAGE;
 
@@ -34,43 +34,22 @@ pub(crate) fn verify_file(arguments: &VerifyArguments) -> anyhow::Result<ExitCod
     let opened = File::open(file).with_context(unreadable)?;
     opened.take(BYTES_MAX + 1).read_to_end(&mut text).with_context(unreadable)?;
     match verify(&text) {
-        Ok(found) if *json => {
-            let (first_at, last_at) = (&found.first_at, &found.last_at);
-            println!(
-                "{}",
-                json!({
-                    "verified": true, "tenant": found.tenant, "customer": found.customer,
-                    "entries": found.entries, "claims": found.claims, "touches": found.touches,
-                    "first_at": first_at, "last_at": last_at, "head": found.head,
-                })
-            );
-            Ok(ExitCode::SUCCESS)
-        }
         Ok(found) => {
-            let period = match (&found.first_at, &found.last_at) {
-                (Some(first), Some(last)) => format!(" from {first} to {last}"),
-                _ => String::new(),
-            };
-            println!(
-                "Verified: {} decisions about customer {} of {}{period}; {} of them sent, {} touches.\nHead: {}",
-                found.entries,
-                found.customer,
-                found.tenant,
-                found.claims,
-                found.touches,
-                found.head.as_deref().unwrap_or("none"),
-            );
+            println!("{}", if *json { as_json(&found).to_string() } else { in_words(&found) });
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
             if *json {
-                let (entry, at) = match &error {
-                    VerifyError::Broken(problem) => (problem.entry, problem.at.clone()),
-                    VerifyError::NotEvidence(_) => (None, None),
+                let (entry, place, at) = match &error {
+                    VerifyError::Broken(problem) => {
+                        (problem.entry, problem.place.clone(), problem.at.clone())
+                    }
+                    VerifyError::NotEvidence(_) => (None, None, None),
                 };
+                let problem = error.to_string();
                 println!(
                     "{}",
-                    json!({"verified": false, "entry": entry, "at": at, "problem": error.to_string()})
+                    json!({"verified": false, "entry": entry, "place": place, "at": at, "problem": problem})
                 );
             }
             eprintln!("error: {}: {error}", file.display());
@@ -80,4 +59,45 @@ pub(crate) fn verify_file(arguments: &VerifyArguments) -> anyhow::Result<ExitCod
             }))
         }
     }
+}
+
+fn as_json(found: &Verified) -> Value {
+    json!({
+        "verified": true, "tenant": found.tenant, "customer": found.customer,
+        "entries": found.entries, "claims": found.claims, "released": found.released, "facts": found.facts,
+        "touches": found.touches, "erased_at": found.erased_at,
+        "first_at": found.first_at, "last_at": found.last_at, "head": found.head, "seal": found.seal,
+        "covered": COVERED, "not_covered": NOT_COVERED,
+    })
+}
+
+fn in_words(found: &Verified) -> String {
+    let period = match (&found.first_at, &found.last_at) {
+        (Some(first), Some(last)) => format!(" from {first} to {last}"),
+        _ => String::new(),
+    };
+    let released = match found.released {
+        0 => String::new(),
+        released => format!(", {released} of those taken back before anything went out"),
+    };
+    let erased = match &found.erased_at {
+        Some(at) => format!(
+            "\nThe customer's data was erased at {at}: of what was before, only the entries are left."
+        ),
+        None => String::new(),
+    };
+    let list = |lines: &[&str]| lines.iter().map(|line| format!("\n- {line}")).collect::<String>();
+    format!(
+        "Verified: {} entries about customer {} of {}{period}; {} claims{released}, {} facts, {} touches.{erased}\nHead: {}\nSeal: {}\nWhat this shows:{}\nWhat it does not show:{}",
+        found.entries,
+        found.customer,
+        found.tenant,
+        found.claims,
+        found.facts,
+        found.touches,
+        found.head.as_deref().unwrap_or("none"),
+        found.seal,
+        list(&COVERED),
+        list(&NOT_COVERED),
+    )
 }

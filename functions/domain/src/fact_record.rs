@@ -1,0 +1,150 @@
+//! Facts on record: what the audit chain keeps beside decisions, because no import could tell it again.
+//!
+//! Invariants: a fact is on record in the same transaction that makes it true, under the version of the fence that it
+//! moves on, so its place in the chain says which decisions knew it. A record holds ids, words, days, numbers and the
+//! lender's references to documents, never a name, an address or a text.
+
+use chrono::{DateTime, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::channel::Channel;
+use crate::choice::Choice;
+use crate::decision::{DecisionRecord, RECORD_VERSION};
+use crate::fence::Fence;
+use crate::ids::{CustomerId, ObligationId, TenantId, TouchId};
+
+/// A fact about one customer, as the audit chain keeps it. The order of the fields is its canonical form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FactRecord {
+    /// The form of the record: [`RECORD_VERSION`].
+    pub v: u32,
+    /// Whose customer.
+    pub tenant: TenantId,
+    /// Who.
+    pub customer: CustomerId,
+    /// When it was recorded, in milliseconds since 1970 in UTC.
+    pub at_ms: i64,
+    /// The version of the fence that it was recorded on.
+    pub fence_version: u64,
+    /// What was recorded.
+    pub fact: RecordedFact,
+    /// The hash of the entry before; `None` on the customer's first.
+    pub prev: Option<String>,
+}
+
+/// What is on record beside decisions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum RecordedFact {
+    /// A contact that others made.
+    Contact {
+        /// When, in milliseconds since 1970 in UTC.
+        at_ms: i64,
+        /// How.
+        channel: Channel,
+        /// Whether the customer answered.
+        answered: bool,
+    },
+    /// A choice of the customer, whole: words on consent, or other hours with their document.
+    Choice(Choice),
+    /// A claim that was taken back, because its message was surely not sent. The entry has the moment of the claim.
+    Released {
+        /// The touch.
+        touch: TouchId,
+        /// The moment of the claim, in milliseconds since 1970 in UTC.
+        claimed_at_ms: i64,
+    },
+    /// A report about a claimed touch that a person made, or that ended the use of a contact point, or that let stages
+    /// go another way. The reports that change only the touch stand with it.
+    Report {
+        /// The touch.
+        touch: TouchId,
+        /// The moment of the claim, in milliseconds since 1970 in UTC.
+        claimed_at_ms: i64,
+        /// What was said, by the name of the report.
+        report: String,
+        /// By whom, by the name of the source.
+        source: String,
+        /// Whether the contact point must not be used from then on.
+        suppressed: bool,
+        /// The obligations whose stage was taken back.
+        fell_back: Vec<ObligationId>,
+    },
+    /// The customer's data was erased; what this chain named before is no longer kept elsewhere.
+    Erased {},
+}
+
+impl FactRecord {
+    /// The record of a fact that moves the fence on.
+    #[must_use]
+    pub fn of(
+        (tenant, customer): (&TenantId, &CustomerId),
+        fence: &Fence,
+        fact: RecordedFact,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            v: RECORD_VERSION,
+            tenant: tenant.clone(),
+            customer: customer.clone(),
+            at_ms: now.trunc_subsecs(3).timestamp_millis(),
+            fence_version: fence.version,
+            fact,
+            prev: fence.audit_head.clone(),
+        }
+    }
+
+    /// When it was recorded, in whole milliseconds.
+    #[must_use]
+    pub fn at(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.at_ms).unwrap_or(DateTime::UNIX_EPOCH)
+    }
+}
+
+/// Any entry of the audit chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AuditRecord {
+    /// What was decided.
+    Decision(Box<DecisionRecord>),
+    /// What became known or was done beside decisions.
+    Fact(Box<FactRecord>),
+}
+
+impl AuditRecord {
+    /// The hash of the entry before.
+    #[must_use]
+    pub fn prev(&self) -> Option<&str> {
+        match self {
+            Self::Decision(decision) => decision.prev.as_deref(),
+            Self::Fact(fact) => fact.prev.as_deref(),
+        }
+    }
+
+    /// The canonical text, over which the hash goes.
+    #[must_use]
+    pub fn document(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| unreachable!("no map with keys that are not text"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_reads_back_and_is_told_from_a_decision() {
+        let (tenant, customer) = (TenantId::new("t").unwrap(), CustomerId::new("c").unwrap());
+        let fence = Fence { version: 4, audit_head: Some("ab".repeat(32)), ..Fence::default() };
+        let contact = RecordedFact::Contact { at_ms: 7, channel: Channel::Call, answered: true };
+        for fact in [contact, RecordedFact::Erased {}] {
+            let record = FactRecord::of((&tenant, &customer), &fence, fact, DateTime::UNIX_EPOCH);
+            assert_eq!((record.fence_version, &record.prev), (4, &fence.audit_head));
+            let any = AuditRecord::Fact(Box::new(record));
+            assert_eq!(serde_json::from_str::<AuditRecord>(&any.document()).unwrap(), any);
+            let more = any.document().replace("\"v\":2", "\"v\":2,\"w\":1");
+            assert!(serde_json::from_str::<AuditRecord>(&more).is_err(), "an unknown key is refused");
+        }
+    }
+}

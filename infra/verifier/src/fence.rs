@@ -1,0 +1,310 @@
+//! What stands beside the chain for the next decision: contacts, stages, attempts, words on consent, and the mark of an
+//! erasure. All of it is made again from the chain and compared.
+//!
+//! Invariant: nothing that counts against a cap, and no stage, is there without its entry, or missing with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Days};
+
+use crate::Problem;
+use crate::chain::{Link, first_of, instant};
+use crate::document::{Chosen, Document, Fact, Report};
+use crate::file::{AgreedHours, Contact, EvidenceFile, Item, Obligation, Word};
+use crate::touches::Claim;
+
+/// How many days contacts are kept.
+const CONTACT_DAYS_KEPT: u64 = 35;
+
+/// Checks everything that the chain makes known against what stands beside it.
+pub(crate) fn check(file: &EvidenceFile, links: &[Link<'_>], claims: &[Claim<'_>]) -> Result<(), Problem> {
+    contacts(file, links)?;
+    reached(file, claims)?;
+    failed(file, claims)?;
+    reports(file, links, claims)?;
+    choices(file, links)?;
+    erased(file, links)
+}
+
+/// The contacts, made again: each claim and each report from outside adds one, a claim that was taken back removes it.
+fn contacts(file: &EvidenceFile, links: &[Link<'_>]) -> Result<(), Problem> {
+    let mut made: Vec<Contact> = Vec::new();
+    for link in links {
+        match &link.document {
+            Document::Decision(decision) => {
+                let Some(touch) = &decision.touch else { continue };
+                let contact =
+                    Contact { at_ms: decision.at_ms, channel: touch.channel.clone(), answered: false };
+                made.push(contact);
+                forget(&mut made, decision.at_ms);
+            }
+            Document::Fact(fact) => match &fact.fact {
+                Fact::Contact { at_ms, channel, answered } => {
+                    forget(&mut made, fact.at_ms);
+                    add(&mut made, Contact { at_ms: *at_ms, channel: channel.clone(), answered: *answered });
+                }
+                Fact::Released { touch, claimed_at_ms } => {
+                    let channel = channel_of(links, touch, *claimed_at_ms);
+                    let is_it =
+                        |c: &Contact| c.at_ms == *claimed_at_ms && Some(c.channel.as_str()) == channel;
+                    if let Some(place) = made.iter().position(is_it) {
+                        made.remove(place);
+                    }
+                }
+                Fact::Erased {} => made.clear(),
+                Fact::Choice(_) | Fact::Report(_) => {}
+            },
+        }
+    }
+    let differs = |(found, expected): (&Contact, &Contact)| found != expected;
+    let place = file.contacts.iter().zip(&made).position(differs);
+    let place = place.unwrap_or(file.contacts.len().min(made.len()));
+    if place == file.contacts.len() && place == made.len() {
+        return Ok(());
+    }
+    let told = |contact: Option<&Contact>| match contact {
+        None => "none".to_owned(),
+        Some(Contact { at_ms, channel, answered }) => {
+            let answered = if *answered { ", answered" } else { "" };
+            format!("{channel} of {}{answered}", instant(*at_ms).unwrap_or_default())
+        }
+    };
+    let (found, expected) = (told(file.contacts.get(place)), told(made.get(place)));
+    let what = format!("the contact is {found}; expected {expected}, by the entries");
+    Err(Problem::at(format!("contacts[{place}]"), what))
+}
+
+fn channel_of<'a>(links: &'a [Link<'_>], touch: &str, at_ms: i64) -> Option<&'a str> {
+    links.iter().find_map(|link| match &link.document {
+        Document::Decision(d) if d.at_ms == at_ms => {
+            d.touch.as_ref().filter(|t| t.id == touch).map(|t| t.channel.as_str())
+        }
+        Document::Decision(_) | Document::Fact(_) => None,
+    })
+}
+
+fn add(made: &mut Vec<Contact>, contact: Contact) {
+    let same = |c: &&mut Contact| c.at_ms == contact.at_ms && c.channel == contact.channel;
+    if let Some(known) = made.iter_mut().find(same) {
+        known.answered |= contact.answered;
+        return;
+    }
+    let place = made.partition_point(|c| c.at_ms <= contact.at_ms);
+    made.insert(place, contact);
+}
+
+fn forget(made: &mut Vec<Contact>, at_ms: i64) {
+    let day = |at_ms: i64| DateTime::from_timestamp_millis(at_ms).map(|at| at.date_naive());
+    let first = day(at_ms).and_then(|on| on.checked_sub_days(Days::new(CONTACT_DAYS_KEPT)));
+    made.retain(|c| day(c.at_ms) >= first);
+}
+
+/// Every stage that was reached is that of a claim, and every claim that arrived has raised the stage of its open
+/// obligations.
+fn reached(file: &EvidenceFile, claims: &[Claim<'_>]) -> Result<(), Problem> {
+    let open: BTreeMap<&str, &Obligation> =
+        file.obligations.iter().filter(|o| o.is_open()).map(|o| (o.id.as_str(), o)).collect();
+    let mut found: BTreeMap<&str, &Item> = BTreeMap::new();
+    for (i, item) in file.reached.iter().enumerate() {
+        let broken = |what: &str| {
+            let what = format!("{} is said to have reached {}, {what}", item.obligation, item.stage);
+            Err(Problem::at(format!("reached[{i}]"), what))
+        };
+        if found.last_key_value().is_some_and(|(last, _)| *last >= item.obligation.as_str()) {
+            return broken("out of order; expected each obligation once, by its id");
+        }
+        found.insert(&item.obligation, item);
+        if open.get(item.obligation.as_str()).is_none_or(|o| o.due_on != item.due_on) {
+            return broken("and it is not open with that due date; expected an open obligation of the file");
+        }
+        if !claims.iter().any(|c| c.touch.items().contains(item)) {
+            return broken("and no entry claims it; expected the entry of its claim");
+        }
+    }
+    for claim in claims.iter().filter(|c| !c.is_released) {
+        for item in claim.touch.items() {
+            let id = item.obligation.as_str();
+            // A second attempt carries the stages of the first.
+            let is_again = |c: &&Claim<'_>| first_of(&c.touch.id) == Some(claim.touch.id.as_str());
+            let again_fell_back = claims.iter().filter(is_again).any(|c| c.fell_back.contains(id));
+            let counts = !claim.fell_back.contains(id)
+                && !again_fell_back
+                && open.get(id).is_some_and(|o| o.due_on == item.due_on);
+            if counts && found.get(id).is_none_or(|r| r.dpd < item.dpd) {
+                let what = format!(
+                    "entry {} brought {id} to {}; expected it here, or a later stage",
+                    claim.number, item.stage
+                );
+                return Err(Problem::at("reached", what));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every attempt that did not arrive is a claim, with the stages that a report took back.
+fn failed(file: &EvidenceFile, claims: &[Claim<'_>]) -> Result<(), Problem> {
+    for (i, attempt) in file.failed.iter().enumerate() {
+        let is_it = |c: &&Claim<'_>| c.at_ms == attempt.at_ms && c.touch.channel == attempt.channel;
+        let claim = claims.iter().filter(|c| !c.is_released).find(is_it);
+        let is_sound = claim.is_some_and(|claim| {
+            let items = claim.touch.items();
+            let names: Vec<&str> = attempt.items.iter().map(|item| item.obligation.as_str()).collect();
+            attempt.items.iter().all(|item| items.contains(item))
+                && names.len() == claim.fell_back.len()
+                && names.iter().all(|name| claim.fell_back.contains(name))
+        });
+        if !is_sound {
+            let what = "no entry takes exactly these stages back; expected what its report says";
+            return Err(Problem::at(format!("failed[{i}]"), what));
+        }
+    }
+    Ok(())
+}
+
+/// Every report that is on record stands with its touch as well, and every word of a person is on record.
+fn reports(file: &EvidenceFile, links: &[Link<'_>], claims: &[Claim<'_>]) -> Result<(), Problem> {
+    let mut on_record: Vec<&Report> = Vec::new();
+    for link in links {
+        let Document::Fact(fact) = &link.document else { continue };
+        match &fact.fact {
+            Fact::Report(report) => {
+                let touch = file.touches.iter().find(|t| {
+                    t.id == report.touch
+                        && t.claimed_at_ms == Some(report.claimed_at_ms)
+                        && t.history.iter().any(|s| s.report == report.report && s.source == report.source)
+                });
+                let is_kept =
+                    claims.iter().any(|c| c.touch.id == report.touch && c.at_ms == report.claimed_at_ms);
+                if is_kept && touch.is_none() {
+                    let what =
+                        format!("the history of its touch does not say {}; expected it there", report.report);
+                    return Err(link.broken(what));
+                }
+                on_record.push(report);
+            }
+            Fact::Erased {} | Fact::Contact { .. } | Fact::Choice(_) | Fact::Released { .. } => {}
+        }
+    }
+    for (i, touch) in file.touches.iter().enumerate() {
+        for (n, said) in touch.history.iter().enumerate().filter(|(_, said)| said.source == "person") {
+            let is_it = |r: &&&Report| {
+                r.touch == touch.id
+                    && r.report == said.report
+                    && r.source == said.source
+                    && Some(r.claimed_at_ms) == touch.claimed_at_ms
+            };
+            if on_record.iter().find(is_it).is_none() {
+                let what = "a person said it and no entry does; expected the entry";
+                return Err(Problem::at(format!("touches[{i}].history[{n}]"), what));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every choice of the customer stands among the words on consent, or is the hours that hold; and no word that says it
+/// came from the customer stands there without its entry.
+fn choices(file: &EvidenceFile, links: &[Link<'_>]) -> Result<(), Problem> {
+    let mut words: Vec<(&Link<'_>, &Word)> = Vec::new();
+    let mut hours: Vec<(_, &str, Option<&AgreedHours>)> = Vec::new();
+    for link in links {
+        let Document::Fact(fact) = &link.document else { continue };
+        match &fact.fact {
+            Fact::Choice(choice) => match &choice.what {
+                Chosen::Words(said) => words.extend(said.iter().map(|word| (link, word))),
+                Chosen::Hours(asked) => hours.push((choice.at, &choice.id, asked.as_ref())),
+            },
+            Fact::Erased {} => {
+                words.clear();
+                hours.clear();
+            }
+            Fact::Contact { .. } | Fact::Released { .. } | Fact::Report(_) => {}
+        }
+    }
+    let Some(profile) = &file.profile else {
+        let is_empty = file.consents.is_empty() && file.obligations.is_empty();
+        let what = "there is none; expected the profile of whom obligations and consents are";
+        return if is_empty { Ok(()) } else { Err(Problem::at("profile", what)) };
+    };
+    // Each word once for each time that it was said.
+    let mut left: Vec<&Word> = file.consents.iter().collect();
+    for (link, word) in &words {
+        let Some(place) = left.iter().position(|said| said == word) else {
+            let what = format!("its word on {} is not among the consents; expected it there", word.channel);
+            return Err(link.broken(what));
+        };
+        left.remove(place);
+    }
+    // A file has days and no moments; what has a moment is a choice.
+    if let Some(word) = left.iter().find(|word| word.at.is_some()) {
+        let place = file.consents.iter().position(|said| said == *word).unwrap_or_default();
+        let what = "it has a moment, as only choices have, and no entry says it; expected the entry";
+        return Err(Problem::at(format!("consents[{place}]"), what));
+    }
+    let latest = hours.iter().max_by_key(|(at, id, _)| (*at, *id)).and_then(|(.., hours)| *hours);
+    if profile.agreed_hours.as_ref() != latest {
+        let what = "the other hours are not those of the latest request among the entries";
+        return Err(Problem::at("profile.agreed_hours", what));
+    }
+    Ok(())
+}
+
+/// The mark of an erasure has its entry, and after it nothing of before is left.
+fn erased(file: &EvidenceFile, links: &[Link<'_>]) -> Result<(), Problem> {
+    let entry = links
+        .iter()
+        .rev()
+        .find(|link| matches!(&link.document, Document::Fact(fact) if matches!(fact.fact, Fact::Erased {})));
+    match (entry, file.erased_at_ms) {
+        (None, None) => return Ok(()),
+        (Some(link), Some(at_ms)) if link.at_ms() == at_ms => {}
+        (Some(link), _) => {
+            return Err(link.broken("it erases the customer's data; expected the mark of it in the file"));
+        }
+        (None, Some(_)) => {
+            return Err(Problem::at("erased_at_ms", "no entry erases the customer's data; expected it"));
+        }
+    }
+    let left = [
+        ("touches", file.touches.is_empty()),
+        ("obligations", file.obligations.is_empty()),
+        ("payments", file.payments.is_empty()),
+        ("consents", file.consents.is_empty()),
+        ("contact_points", file.contact_points.is_empty()),
+        ("profile", file.profile.is_none()),
+    ];
+    match left.into_iter().find(|(_, is_empty)| !is_empty) {
+        Some((section, _)) => {
+            Err(Problem::at(section, "the customer's data was erased; expected nothing here"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Ids that are there twice, and payments of more than is said to be paid.
+pub(crate) fn facts(file: &EvidenceFile) -> Result<(), Problem> {
+    let twice = |section: &str, ids: Vec<&str>| {
+        let mut known = BTreeSet::new();
+        let repeated = ids.iter().enumerate().find(|(_, id)| !known.insert(**id));
+        repeated.map_or(Ok(()), |(i, id)| {
+            Err(Problem::at(format!("{section}[{i}]"), format!("{id} is there twice; expected once")))
+        })
+    };
+    twice("obligations", file.obligations.iter().map(|o| o.id.as_str()).collect())?;
+    twice("payments", file.payments.iter().map(|p| p.id.as_str()).collect())?;
+    twice("contact_points", file.contact_points.iter().map(|p| p.channel.as_str()).collect())?;
+    twice("suppressions", file.suppressions.iter().map(|s| s.channel.as_str()).collect())?;
+    for (i, obligation) in file.obligations.iter().enumerate() {
+        let of_it = file.payments.iter().filter(|p| p.obligation == obligation.id);
+        let paid_minor = of_it.fold(0_i64, |sum, p| sum.saturating_add(p.amount_minor));
+        if paid_minor > obligation.paid_minor {
+            let what = format!(
+                "{} is said to be paid with {}, and its payments are {paid_minor}; expected that or more",
+                obligation.id, obligation.paid_minor
+            );
+            return Err(Problem::at(format!("obligations[{i}]"), what));
+        }
+    }
+    Ok(())
+}
