@@ -16,6 +16,7 @@ use crate::tenant::Tenant;
 pub struct TenantJurisdictions {
     country: Country,
     chosen: String,
+    countries: Vec<Country>,
     adjusted: BTreeMap<String, Jurisdiction>,
 }
 
@@ -33,6 +34,7 @@ impl TenantJurisdictions {
         Ok(Self {
             country: tenant.country,
             chosen: tenant.jurisdiction.clone(),
+            countries: tenant.countries.clone(),
             adjusted: Self::adjust(&tenant.contact_rules, wrong)?,
         })
     }
@@ -57,6 +59,21 @@ impl TenantJurisdictions {
     /// None that [`TenantJurisdictions::new`] has not refused.
     pub fn own(&self) -> Result<&Jurisdiction, BuiltInError> {
         self.named(&self.chosen)
+    }
+
+    /// The profiles of everybody whom the tenant says that it writes to: its own, and those of its countries.
+    ///
+    /// # Errors
+    /// None, as long as the compiled-in profiles can be read, which a test makes sure of.
+    pub fn of_customers(&self) -> Result<Vec<&Jurisdiction>, BuiltInError> {
+        let mut all = vec![self.own()?];
+        for country in &self.countries {
+            let one = self.for_country(Some(*country))?;
+            if all.iter().all(|known| known.id() != one.id()) {
+                all.push(one);
+            }
+        }
+        Ok(all)
     }
 
     /// A profile by its id, with the tenant's adjustments.

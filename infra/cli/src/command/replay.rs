@@ -88,7 +88,7 @@ pub(crate) async fn replay(arguments: ReplayArguments) -> anyhow::Result<ExitCod
         .with_context(|| format!("the policy {} cannot be read", arguments.policy.display()))?;
     let parsed = Policy::parse(&policy).with_context(|| format!("{}", arguments.policy.display()))?;
     let tenant = tenant_of(jurisdiction, &parsed)?;
-    policy_check::refuse(&policy, &parsed, jurisdiction, &tenant.lender, arguments.from)
+    policy_check::refuse(&policy, &parsed, &[jurisdiction], &tenant, arguments.from)
         .with_context(|| format!("{}", arguments.policy.display()))?;
     let (rows, read, digest) = read_rows(&arguments)?;
     let out = arguments.out.as_path();

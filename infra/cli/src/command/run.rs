@@ -15,7 +15,7 @@ use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use clap::Args;
 use domain::import::mapping::Mapping;
 use domain::import::row_error::RowError;
-use domain::jurisdiction::Jurisdiction;
+use domain::jurisdiction::TenantJurisdictions;
 use domain::policy::Policy;
 use domain::tenant::Tenant;
 use domain::verdict::Decision;
@@ -77,8 +77,9 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let tenant: Tenant = toml::from_str(demo::TENANT).context("the demo's tenant")?;
     let at = moment(&arguments, &tenant)?;
     let today = at.with_timezone(&tenant.time_zone).date_naive();
-    let jurisdiction = Jurisdiction::built_in(&tenant.jurisdiction)?;
-    policy_check::refuse(demo::POLICY, &Policy::parse(demo::POLICY)?, jurisdiction, &tenant.lender, today)?;
+    let jurisdictions = TenantJurisdictions::new(&tenant)?;
+    let policy = Policy::parse(demo::POLICY)?;
+    policy_check::refuse(demo::POLICY, &policy, &jurisdictions.of_customers()?, &tenant, today)?;
     let portfolio = portfolio(&arguments, today)?;
 
     let messages_file = out.join("messages.jsonl");
