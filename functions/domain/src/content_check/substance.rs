@@ -20,8 +20,8 @@ const SHORT_NUMBER_DIGITS: std::ops::RangeInclusive<usize> = 2..=6;
 
 /// A word that says what to do.
 static INSTRUCTION: LazyLock<Regex> = LazyLock::new(|| {
-    let words = "respond[a-z]*|contest[a-z]*|envi[a-z]*|escrib[a-z]*|llam[a-z]*|marqu[a-z]*|ingres[a-z]*|visit[a-z]*|\\
-                 baja|salir|sair|stop|cancel[a-z]*|desuscrib[a-z]*|retir[a-z]*|revoc[a-z]*|no mas|parar|detener|\\
+    let words = "respond[a-z]*|contest[a-z]*|envi[a-z]*|escrib[a-z]*|llam[a-z]*|marqu[a-z]*|ingres[a-z]*|visit[a-z]*|\
+                 baja|salir|sair|stop|cancel[a-z]*|desuscrib[a-z]*|retir[a-z]*|revoc[a-z]*|no mas|parar|detener|\
                  reply|text|call|write|visit|unsubscribe|opt out|respond[a-z]*|responda|envie|ligue|descadastr[a-z]*";
     Regex::new(&format!(r"(?-u:\b)(?:{words})(?-u:\b)")).expect("a constant expression is sound")
 });
