@@ -1,5 +1,8 @@
 //! What holds across crates: the shape of the repository, and the main job end to end.
 
+// The future of a handler is deep, and its layout is computed for the whole of a test.
+#![recursion_limit = "256"]
+
 mod choices;
 mod command_line;
 mod dead_letters;

@@ -6,6 +6,7 @@
 //! objection.
 
 mod css;
+mod exception;
 mod fold;
 mod forbidden;
 mod lines;
@@ -13,6 +14,7 @@ mod markup;
 mod objection;
 mod required;
 mod sample;
+mod substance;
 #[cfg(test)]
 mod tests;
 
@@ -22,14 +24,16 @@ use crate::channel::Channel;
 use crate::jurisdiction::{Basis, Confidence, Grounds, Jurisdiction};
 use crate::policy::{Policy, Stage, StatutoryNotice};
 use crate::template::{Message, MessageContext, TemplatePart, TooManyBranches};
-use crate::tenant::Lender;
+use crate::tenant::Tenant;
 
+use exception::Exceptions;
 use fold::{Folded, Reading};
 use forbidden::{FORBIDDEN, ForbiddenCode, Readings};
 use markup::Markup;
 use required::{Element, REQUIRED};
 use sample::{Compared, Marks, Sample};
 
+pub use exception::{EXCEPTED_WORDS_MIN, EXCEPTION_CHARS_MAX, EXCEPTIONS_MAX, TextException};
 pub use lines::TemplateLines;
 pub use objection::{ContentObjection, Finding, Place};
 
@@ -38,28 +42,36 @@ const BUREAU_REPORT: &str = "bureau_report_threat_without_notice";
 /// The code that the line on opting out has, under which a profile says why it is asked for.
 pub(crate) const OPT_OUT: &str = "opt_out";
 
-/// Everything that is wrong with the texts of a policy in a jurisdiction: what is missing, what is forbidden, and what
-/// the profile asks for and this check does not know. Empty where every text may be used.
+/// What a check of texts has found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TextCheck {
+    /// Everything that is wrong: what is missing, what is forbidden, and what the profile asks for and this check does not
+    /// know. Empty where every text may be used.
+    pub objections: Vec<ContentObjection>,
+    /// The exceptions of the tenant without which there would be more objections.
+    pub excepted: Vec<TextException>,
+}
+
+/// Checks the texts of a policy in a jurisdiction.
 ///
-/// With a lender, its own values are checked too, and one that is blank is missing wherever it is asked for.
+/// With a tenant, its lender's own values are checked too, one that is blank is missing wherever it is asked for, and
+/// the sentences that it excepts may be said.
 #[must_use]
-pub fn check_texts(
-    policy: &Policy,
-    jurisdiction: &Jurisdiction,
-    lender: Option<&Lender>,
-) -> Vec<ContentObjection> {
+pub fn check_texts(policy: &Policy, jurisdiction: &Jurisdiction, tenant: Option<&Tenant>) -> TextCheck {
     let mut objections = Vec::new();
-    let rules = Rules::of(jurisdiction, &mut objections);
-    if let Some(lender) = lender {
-        rules.check_lender(lender, &mut objections);
+    let excepted = tenant.map_or(&[][..], |tenant| &tenant.text_exceptions);
+    let rules = Rules::of(jurisdiction, Exceptions::of(excepted), &mut objections);
+    if let Some(tenant) = tenant {
+        rules.check_tenant(tenant, &mut objections);
     }
+    let lender = tenant.map(|tenant| &tenant.lender);
     let marks = Marks::new(jurisdiction, lender).expect("only constant, valid values are set");
     for stage in &policy.stages {
         for channel in Channel::ALL.iter().copied().filter(|c| policy.templates.has(&stage.template, *c)) {
             StageTexts { rules: &rules, policy, stage, channel }.check(&marks, &mut objections);
         }
     }
-    objections
+    TextCheck { objections, excepted: rules.exceptions.met() }
 }
 
 /// When a person last read the lists of what a text must and must not say; the earlier day of the two.
@@ -74,10 +86,15 @@ struct Rules<'a> {
     forbidden: Vec<(&'a str, &'static ForbiddenCode, Grounds)>,
     /// Calendar days between the notice and a report to a credit bureau.
     notice_days: Option<u32>,
+    exceptions: Exceptions<'a>,
 }
 
 impl<'a> Rules<'a> {
-    fn of(jurisdiction: &'a Jurisdiction, objections: &mut Vec<ContentObjection>) -> Self {
+    fn of(
+        jurisdiction: &'a Jurisdiction,
+        exceptions: Exceptions<'a>,
+        objections: &mut Vec<ContentObjection>,
+    ) -> Self {
         let duties = jurisdiction.duties();
         let grounds = |code: &str| duties.content.grounds.get(code).cloned().unwrap_or_else(our_choice);
         let mut unknown = |key: &str, word: &str, grounds: Grounds| {
@@ -118,15 +135,26 @@ impl<'a> Rules<'a> {
                 None => unknown("content.must_not", code, grounds(code)),
             }
         }
-        Self { required, forbidden, notice_days: duties.credit_bureau.as_ref().map(|b| b.notice_days) }
+        let notice_days = duties.credit_bureau.as_ref().map(|b| b.notice_days);
+        Self { required, forbidden, notice_days, exceptions }
     }
 
-    /// The first forbidden words under each code, with the code.
-    fn forbidden_in<'r>(&'r self, text: &str) -> impl Iterator<Item = (&'r str, String, &'r Grounds)> {
+    /// The first forbidden words under each code that no exception takes away, with the code.
+    fn forbidden_in<'r>(
+        &'r self,
+        text: &str,
+        is_piece: bool,
+    ) -> impl Iterator<Item = (&'r str, String, &'r Grounds)> {
         let readings = Readings::of(text);
         self.forbidden.iter().filter_map(move |(code, known, grounds)| {
-            let words = text.get(known.find_in(&readings)?)?.to_owned();
-            Some((*code, words, grounds))
+            let found = text.get(known.find_in(&readings)?)?.to_owned();
+            match self.exceptions.taken_from(text, code, is_piece) {
+                None => Some((*code, found, grounds)),
+                Some(left) => {
+                    let found = left.get(known.find(&left)?)?.to_owned();
+                    Some((*code, found, grounds))
+                }
+            }
         })
     }
 
@@ -135,7 +163,27 @@ impl<'a> Rules<'a> {
         known.map_or_else(String::new, |(_, known, _)| known.means.clone())
     }
 
-    fn check_lender(&self, lender: &Lender, objections: &mut Vec<ContentObjection>) {
+    fn check_tenant(&self, tenant: &Tenant, objections: &mut Vec<ContentObjection>) {
+        let lender = &tenant.lender;
+        let mut hollow = |place, expected| {
+            let finding = Finding::Hollow { expected };
+            objections.push(ContentObjection { place, finding, grounds: our_choice() });
+        };
+        for (key, expected) in substance::hollow(tenant) {
+            hollow(Place::Lender { key }, expected);
+        }
+        for (at, exception) in tenant.text_exceptions.iter().enumerate() {
+            let problem = if at >= EXCEPTIONS_MAX {
+                Some("is one too many; expected at most 200")
+            } else if FORBIDDEN.code(&exception.code).is_none() {
+                Some("names no code of forbidden words; expected one such as threat")
+            } else {
+                exception.problem()
+            };
+            if let Some(problem) = problem {
+                hollow(Place::Exception { number: at + 1 }, problem);
+            }
+        }
         let ways = lender.ways_to_pay.iter().map(|way| ("ways_to_pay", way));
         let values = [
             ("name", &lender.name),
@@ -145,7 +193,7 @@ impl<'a> Rules<'a> {
             ("opt_out_sms", &lender.opt_out_sms),
         ];
         for (key, value) in values.into_iter().chain(ways) {
-            for (code, words, grounds) in self.forbidden_in(value) {
+            for (code, words, grounds) in self.forbidden_in(value, false) {
                 let place = Place::Lender { key };
                 let finding = Finding::Forbidden {
                     code: code.to_owned(),
@@ -261,6 +309,9 @@ impl StageTexts<'_> {
         found: &mut Vec<ContentObjection>,
     ) {
         let folded = Folded::of(text, Reading::Plain);
+        if self.is_notice() {
+            self.check_notice(sample, part, &folded, found);
+        }
         for (code, element, grounds) in &self.rules.required {
             let mut alternatives = element.alternatives(self.channel).iter();
             if alternatives.any(|facts| facts.iter().all(|f| sample.names(*f, &folded, self.channel))) {
@@ -276,7 +327,7 @@ impl StageTexts<'_> {
         }
     }
 
-    /// `is_body` for what a customer reads as a whole: only there a notice must name its days.
+    /// `is_body` for what a customer reads as a whole, and no piece of it.
     fn check_forbidden(
         &self,
         part: TemplatePart,
@@ -287,8 +338,8 @@ impl StageTexts<'_> {
         if let Some((how, words)) = fold::disguise(text) {
             self.object(Some(part), Finding::Disguised { how, words }, found);
         }
-        for (code, words, grounds) in self.rules.forbidden_in(text) {
-            if code == BUREAU_REPORT && self.is_lawful_notice(is_body.then_some(text)) {
+        for (code, words, grounds) in self.rules.forbidden_in(text, !is_body) {
+            if code == BUREAU_REPORT && self.is_notice() {
                 continue;
             }
             let finding = Finding::Forbidden {
@@ -301,11 +352,36 @@ impl StageTexts<'_> {
         }
     }
 
-    fn is_lawful_notice(&self, body: Option<&str>) -> bool {
-        let Some(days) = self.rules.notice_days else { return false };
-        let folded = |text: &str| Folded::of(text, Reading::Plain);
-        let names_days = |body| folded(body).has_words(&folded(&format!("{days} días")));
-        self.stage.notice == Some(StatutoryNotice::CreditBureau) && body.is_none_or(names_days)
+    /// Whether the stage is the notice, under a profile that knows of one. That its texts say all of it is required.
+    fn is_notice(&self) -> bool {
+        self.rules.notice_days.is_some() && self.stage.notice == Some(StatutoryNotice::CreditBureau)
+    }
+
+    /// Holds a text of a stage that is a notice of the law against what the notice must say.
+    fn check_notice(
+        &self,
+        sample: &Sample<'_>,
+        part: TemplatePart,
+        text: &Folded,
+        found: &mut Vec<ContentObjection>,
+    ) {
+        let (Some(notice), Some(days)) = (self.stage.notice, self.rules.notice_days) else { return };
+        let law = self.rules.forbidden.iter().find(|(code, ..)| *code == BUREAU_REPORT);
+        let grounds = law.map_or_else(our_choice, |(_, _, grounds)| grounds.clone());
+        for (said, missing) in REQUIRED.notice(notice).filter_map(|part| Some((part.said(days)?, part))) {
+            if !said.is_match(text.text()) {
+                let finding = Finding::Missing {
+                    code: missing.code.clone(),
+                    means: missing.means.clone(),
+                    write: missing.write.clone(),
+                    sample: sample.describe(),
+                };
+                add(
+                    found,
+                    ContentObjection { place: self.place(Some(part)), finding, grounds: grounds.clone() },
+                );
+            }
+        }
     }
 
     fn place(&self, part: Option<TemplatePart>) -> Place {

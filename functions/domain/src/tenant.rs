@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
+use crate::content_check::TextException;
 use crate::ids::{PolicyId, TenantId};
 use crate::jurisdiction::ContactRules;
 use crate::locale::{Country, Language};
@@ -208,6 +209,12 @@ pub struct Tenant {
     /// absent ([`crate::retention::retain_days`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retain_days: Option<NonZeroU32>,
+    /// The countries besides its own in which it has customers: its texts are checked under their profiles, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub countries: Vec<Country>,
+    /// Sentences of its texts that the lists of forbidden words object to, and that it says on the record.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text_exceptions: Vec<TextException>,
     /// How the lender presents itself.
     pub lender: Lender,
     /// The contact rules that the tenant adds to the profiles.

@@ -4,16 +4,18 @@
 
 use anyhow::bail;
 use chrono::NaiveDate;
-use domain::content_check::{ContentObjection, Finding, Place, TemplateLines, check_texts};
+use domain::content_check::{ContentObjection, Finding, Place, TemplateLines, TextException, check_texts};
 use domain::jurisdiction::{Basis, Jurisdiction};
 use domain::policy::Policy;
 use domain::policy_reach::{self, ReachObjection, UnreachableReason};
-use domain::tenant::Lender;
+use domain::tenant::Tenant;
 use serde::Serialize;
 
 /// One objection, as it is printed.
 #[derive(Debug, Serialize)]
 pub(crate) struct PolicyObjection {
+    /// The profile under which it is one.
+    pub(crate) jurisdiction: String,
     /// What kind of objection it is, such as `missing` or `forbidden`.
     pub(crate) kind: &'static str,
     /// The code of the rule, such as `simulated_court_document`.
@@ -34,7 +36,7 @@ pub(crate) struct PolicyObjection {
 }
 
 impl PolicyObjection {
-    fn of_text(objection: &ContentObjection, lines: &TemplateLines<'_>) -> Self {
+    fn of_text(objection: &ContentObjection, jurisdiction: &Jurisdiction, lines: &TemplateLines<'_>) -> Self {
         let (stage, template, channel, part) = match &objection.place {
             Place::Text { stage, template, channel, part } => (
                 Some(stage.to_string()),
@@ -42,16 +44,20 @@ impl PolicyObjection {
                 Some(channel.as_str()),
                 part.map(|part| part.as_str()),
             ),
-            Place::Lender { .. } | Place::Profile { .. } => (None, None, None, None),
+            Place::Lender { .. } | Place::Profile { .. } | Place::Exception { .. } => {
+                (None, None, None, None)
+            }
         };
         let words = match &objection.finding {
             Finding::Forbidden { words, .. } | Finding::Disguised { words, .. } => Some(words.clone()),
             Finding::Missing { .. }
             | Finding::UnknownWord { .. }
             | Finding::TooManyBranches
+            | Finding::Hollow { .. }
             | Finding::NotRendered { .. } => None,
         };
         Self {
+            jurisdiction: jurisdiction.id().to_owned(),
             kind: objection.finding.kind(),
             code: objection.finding.code().to_owned(),
             line: lines.line_of(objection),
@@ -66,8 +72,9 @@ impl PolicyObjection {
         }
     }
 
-    fn of_reach(objection: &ReachObjection) -> Self {
+    fn of_reach(objection: &ReachObjection, jurisdiction: &Jurisdiction) -> Self {
         Self {
+            jurisdiction: jurisdiction.id().to_owned(),
             kind: "never_sent",
             code: "never_lawful".to_owned(),
             line: None,
@@ -99,34 +106,50 @@ fn by_tenant(objection: &ReachObjection) -> bool {
     })
 }
 
-/// Everything that speaks against a policy, which is also given as its text, in a jurisdiction: what its texts say, and
-/// what of it can never be sent lawfully in the year from a day on.
-pub(crate) fn objections(
-    text: &str,
-    policy: &Policy,
-    jurisdiction: &Jurisdiction,
-    lender: Option<&Lender>,
-    from: NaiveDate,
-) -> Vec<PolicyObjection> {
-    let lines = TemplateLines::of(text);
-    let mut all = Vec::new();
-    all.extend(check_texts(policy, jurisdiction, lender).iter().map(|o| PolicyObjection::of_text(o, &lines)));
-    all.extend(policy_reach::objections(policy, jurisdiction, from).iter().map(PolicyObjection::of_reach));
-    all
+/// What is found about a policy: what speaks against it, and which exceptions keep more from doing so.
+#[derive(Debug, Default)]
+pub(crate) struct PolicyFindings {
+    pub(crate) objections: Vec<PolicyObjection>,
+    pub(crate) excepted: Vec<TextException>,
 }
 
-/// Refuses a policy that could not be followed lawfully.
+/// Everything that speaks against a policy, which is also given as its text, in some jurisdictions: what its texts say,
+/// and what of it can never be sent lawfully in the year from a day on.
+pub(crate) fn findings(
+    text: &str,
+    policy: &Policy,
+    jurisdictions: &[&Jurisdiction],
+    tenant: Option<&Tenant>,
+    from: NaiveDate,
+) -> PolicyFindings {
+    let lines = TemplateLines::of(text);
+    let mut found = PolicyFindings::default();
+    for jurisdiction in jurisdictions {
+        let check = check_texts(policy, jurisdiction, tenant);
+        let of_text = check.objections.iter().map(|o| PolicyObjection::of_text(o, jurisdiction, &lines));
+        found.objections.extend(of_text);
+        let reach = policy_reach::objections(policy, jurisdiction, from);
+        found.objections.extend(reach.iter().map(|o| PolicyObjection::of_reach(o, jurisdiction)));
+        for exception in check.excepted {
+            if !found.excepted.contains(&exception) {
+                found.excepted.push(exception);
+            }
+        }
+    }
+    found
+}
+
+/// Refuses a policy that could not be followed lawfully under each of some jurisdictions.
 pub(crate) fn refuse(
     text: &str,
     policy: &Policy,
-    jurisdiction: &Jurisdiction,
-    lender: &Lender,
+    jurisdictions: &[&Jurisdiction],
+    tenant: &Tenant,
     from: NaiveDate,
 ) -> anyhow::Result<()> {
-    let objections = objections(text, policy, jurisdiction, Some(lender), from);
-    if objections.is_empty() {
-        return Ok(());
-    }
-    let told: String = objections.iter().map(|o| format!("\n  {}", o.told())).collect();
-    bail!("the policy {} cannot be used under {}:{told}", policy.id, jurisdiction.id());
+    let objections = findings(text, policy, jurisdictions, Some(tenant), from).objections;
+    let Some(first) = objections.first() else { return Ok(()) };
+    let of_first = objections.iter().filter(|o| o.jurisdiction == first.jurisdiction);
+    let told: String = of_first.map(|o| format!("\n  {}", o.told())).collect();
+    bail!("the policy {} cannot be used under {}:{told}", policy.id, first.jurisdiction);
 }

@@ -64,6 +64,7 @@ impl<'a> TemplateLines<'a> {
             Finding::Missing { .. }
             | Finding::UnknownWord { .. }
             | Finding::TooManyBranches
+            | Finding::Hollow { .. }
             | Finding::NotRendered { .. } => None,
         };
         let byte = span.start + words.map_or(0, |words| words.start);

@@ -37,6 +37,11 @@ pub enum Place {
         /// Its key under `lender`.
         key: &'static str,
     },
+    /// A sentence that the tenant excepts.
+    Exception {
+        /// Its place in the list, counted from 1.
+        number: usize,
+    },
     /// The profile.
     Profile {
         /// The dotted key.
@@ -83,6 +88,11 @@ pub enum Finding {
         /// Where, as it is written.
         words: String,
     },
+    /// A value of the tenant that says nothing of what it is for.
+    Hollow {
+        /// What was expected, or what is wrong.
+        expected: &'static str,
+    },
     /// The text cannot be rendered, so nothing about it is known.
     NotRendered {
         /// Why.
@@ -99,6 +109,7 @@ impl Finding {
             Self::UnknownWord { .. } => "unknown_word",
             Self::TooManyBranches => "too_many_branches",
             Self::Disguised { .. } => "disguised",
+            Self::Hollow { .. } => "not_substantive",
             Self::NotRendered { .. } => "not_rendered",
         }
     }
@@ -112,6 +123,7 @@ impl Finding {
             Self::UnknownWord { .. } => "unknown_word",
             Self::TooManyBranches => "too_many_branches",
             Self::Disguised { .. } => "disguised",
+            Self::Hollow { .. } => "not_substantive",
             Self::NotRendered { .. } => "not_rendered",
         }
     }
@@ -140,6 +152,7 @@ impl fmt::Display for Place {
                 }
             }
             Self::Lender { key } => write!(f, "lender.{key}"),
+            Self::Exception { number } => write!(f, "text_exceptions[{number}]"),
             Self::Profile { key } => write!(f, "profile, {key}"),
         }
     }
@@ -156,7 +169,7 @@ impl fmt::Display for Finding {
                 match notice_days {
                     Some(days) => write!(
                         f,
-                        "; only a stage with notice = \"credit_bureau\" may say so, in a text that names the {days} days before a report"
+                        "; only a stage with notice = \"credit_bureau\" may say so, in texts that name the {days} days before a report, what is reported, and that one can pay or dispute it"
                     ),
                     None => Ok(()),
                 }
@@ -171,6 +184,7 @@ impl fmt::Display for Finding {
             Self::Disguised { how, words } => {
                 write!(f, "\"{}\" {how}; expected plain letters", words.escape_debug())
             }
+            Self::Hollow { expected } => write!(f, "says too little; expected {expected}"),
             Self::NotRendered { reason } => f.write_str(reason),
         }
     }

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use chrono::NaiveDate;
+use regex::Regex;
 use serde::Deserialize;
 
 use crate::channel::Channel;
+use crate::policy::StatutoryNotice;
 
 /// The codes that are compiled in.
 pub(super) static REQUIRED: LazyLock<Required> = LazyLock::new(|| {
@@ -24,7 +26,36 @@ pub(super) struct Required {
     pub(super) everywhere: Vec<String>,
     elements: BTreeMap<String, Element>,
     opt_outs: BTreeMap<String, String>,
+    notices: Vec<NoticePart>,
 }
+
+/// Something that a notice of the law must say.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoticePart {
+    notice: StatutoryNotice,
+    pub(super) code: String,
+    /// In words that stand before "is missing".
+    pub(super) means: String,
+    /// What a text would say.
+    pub(super) write: String,
+    phrases: Vec<String>,
+}
+
+impl NoticePart {
+    /// What says it, for a number of days. `None` where the phrases cannot be read, which a test rules out.
+    pub(super) fn said(&self, days: u32) -> Option<Regex> {
+        let in_words = NUMBERS_IN_WORDS.iter().find(|(number, _)| *number == days);
+        let days =
+            in_words.map_or_else(|| days.to_string(), |(number, words)| format!("(?:{number}|{words})"));
+        let all = self.phrases.join("|").replace("{days}", &days);
+        Regex::new(&format!(r"(?-u:\b)(?:{all})(?-u:\b)")).ok()
+    }
+}
+
+/// How numbers of days are written out.
+const NUMBERS_IN_WORDS: [(u32, &str); 4] =
+    [(10, "diez|ten"), (15, "quince|fifteen"), (20, "veinte|twenty"), (30, "treinta|thirty")];
 
 /// What a text must say under one code.
 #[derive(Debug, Deserialize)]
@@ -72,6 +103,7 @@ struct File {
     everywhere: Vec<String>,
     elements: Vec<Element>,
     opt_outs: Vec<OptOut>,
+    notices: Vec<NoticePart>,
 }
 
 #[derive(Deserialize)]
@@ -110,8 +142,24 @@ impl Required {
         if let Some(opt_out) = file.opt_outs.iter().find(|o| o.reason.is_empty()) {
             return Err(format!("{}: expected a reason", opt_out.word));
         }
+        if let Some(part) =
+            file.notices.iter().find(|part| part.said(20).is_none() || part.phrases.is_empty())
+        {
+            return Err(format!("{}: expected phrases that can be read", part.code));
+        }
         let opt_outs = file.opt_outs.into_iter().map(|o| (o.word, o.element)).collect();
-        Ok(Self { reviewed_on: file.reviewed, everywhere: file.everywhere, elements, opt_outs })
+        Ok(Self {
+            reviewed_on: file.reviewed,
+            everywhere: file.everywhere,
+            elements,
+            opt_outs,
+            notices: file.notices,
+        })
+    }
+
+    /// What a notice must say.
+    pub(super) fn notice(&self, notice: StatutoryNotice) -> impl Iterator<Item = &NoticePart> {
+        self.notices.iter().filter(move |part| part.notice == notice)
     }
 
     pub(super) fn element(&self, code: &str) -> Option<&Element> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::jurisdiction::Jurisdiction;
+use crate::tenant::Lender;
 
 const DEFAULT_POLICY: &str = include_str!("../../../../infra/demo/policy.toml");
 
@@ -43,14 +44,23 @@ fn profile(id: &str) -> &'static Jurisdiction {
 }
 
 fn told_of(policy: &str, jurisdiction: &Jurisdiction, lender: Option<&Lender>) -> Vec<String> {
+    let tenant = lender.map(|lender| Tenant { lender: lender.clone(), ..demo() });
+    told_to(policy, jurisdiction, tenant.as_ref())
+}
+
+fn told_to(policy: &str, jurisdiction: &Jurisdiction, tenant: Option<&Tenant>) -> Vec<String> {
     let parsed = Policy::parse(policy).unwrap();
     let lines = TemplateLines::of(policy);
-    let objections = check_texts(&parsed, jurisdiction, lender);
+    let objections = check_texts(&parsed, jurisdiction, tenant).objections;
     objections.iter().map(|o| format!("{:?} {o}", lines.line_of(o).unwrap_or(0))).collect()
 }
 
 fn told(policy: &str, id: &str) -> Vec<String> {
     told_of(policy, profile(id), None)
+}
+
+fn demo() -> Tenant {
+    toml::from_str(include_str!("../../../../infra/demo/tenant.toml")).unwrap()
 }
 
 fn lender() -> Lender {
@@ -285,22 +295,101 @@ fn the_line_is_that_of_the_words_or_of_the_text_that_lacks_them() {
     assert!(told(&policy, "PE")[0].starts_with(&format!("{line} stage d3")), "{:?}", told(&policy, "PE"));
 }
 
+/// SOUND, sent by email only, with a sentence in both parts.
+fn with_notice(sentence: &str) -> String {
+    SOUND
+        .replace("channels = [\"sms\", \"email\"]", "channels = [\"email\"]")
+        .replace("[templates.sms]\ntext = \"{{ lender_name }}: {{ overdue_amount }}, {{ due_on_short }}. {{ lender_phone }}. {{ opt_out }}\"\n", "")
+        .replace("EXTRA", sentence)
+        .replace("{{ opt_out }}</p>", &format!("{{{{ opt_out }}}} {sentence}</p>"))
+}
+
 #[test]
 fn only_the_declared_notice_may_speak_of_a_report() {
-    let speaks = SOUND.replace("EXTRA", "En 20 días se le reportará a Datacrédito.");
-    let refused = told(&speaks, "CO");
-    assert_eq!(refused.len(), 1, "{refused:?}");
+    let whole = "Si en 20 días no la paga, reportaremos esta obligación en mora a Datacrédito. En ese plazo puede pagar o \
+                 presentar un reclamo si no está de acuerdo.";
+    let refused = told(&with_notice(whole), "CO");
+    assert_eq!(refused.len(), 2, "{refused:?}");
     assert!(
-        refused[0].contains("names the 20 days before a report [Ley 1266/2008 art. 12; law]"),
+        refused[0].contains("names the 20 days") || refused[0].contains("name the 20 days"),
         "{refused:?}"
     );
-    let declared = speaks.replace("# NOTICE", "notice = \"credit_bureau\"");
-    assert_eq!(told(&declared, "CO"), Vec::<String>::new());
+    assert!(refused[0].contains("[Ley 1266/2008 art. 12; law]"), "{refused:?}");
+    let declared = |sentence: &str| with_notice(sentence).replace("# NOTICE", "notice = \"credit_bureau\"");
+    for sound in [
+        whole,
+        "Dentro de veinte días reportaremos la mora a las centrales de riesgo. Antes de eso puede ponerse al día o \
+         aclarar el valor con nosotros.",
+        "Le informamos que su obligación en mora será reportada en 20 días calendario. Tiene ese plazo para pagar o \
+         controvertir el monto y la fecha.",
+    ] {
+        assert_eq!(told(&declared(sound), "CO"), Vec::<String>::new(), "{sound}");
+    }
     // No notice makes it lawful where the profile knows of none.
-    assert_eq!(told(&declared, "DEFAULT").len(), 1);
-    let silent = declared.replace("En 20 días", "Pronto");
-    let refused = told(&silent, "CO");
-    assert!(refused.len() == 1 && refused[0].contains("20 d"), "{refused:?}");
+    assert_eq!(told(&declared(whole), "DEFAULT").len(), 2);
+    for (lacking, code) in [
+        (whole.replace("en 20 días", "pronto"), "notice_days"),
+        (whole.replace("o presentar un reclamo si no está de acuerdo", ""), "notice_dispute"),
+        ("En 20 días irá a Datacrédito. Puede pagar o reclamar.".to_owned(), "notice_report"),
+        ("En 20 días reportaremos su mora. Puede reclamar.".to_owned(), "notice_payment"),
+        (format!("{{% if first_name == 'Ana' %}}{whole}{{% endif %}}"), "notice_days"),
+    ] {
+        let refused = told(&declared(&lacking), "CO");
+        let missing =
+            refused.iter().filter(|o| o.contains(code) && o.contains("Ley 1266/2008 art. 12")).count();
+        assert_eq!(missing, 2, "{lacking}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_sentence_is_excepted_for_one_code_and_on_the_record() {
+    let sentence = "El juzgado nos pidió avisarle del cambio de sede";
+    let policy = SOUND.replace("EXTRA", &format!("{sentence}."));
+    assert_eq!(told_to(&policy, profile("CO"), Some(&demo())).len(), 1);
+    let exception = TextException {
+        code: "simulated_court_document".to_owned(),
+        sentence: sentence.to_owned(),
+        reason: "It tells of a new address and announces nothing".to_owned(),
+        approved_by: "Legal".to_owned(),
+        approved_on: NaiveDate::from_ymd_opt(2026, 11, 20).unwrap(),
+    };
+    let excepting = |exception: &TextException| Tenant { text_exceptions: vec![exception.clone()], ..demo() };
+    let tenant = excepting(&exception);
+    let check = check_texts(&Policy::parse(&policy).unwrap(), profile("CO"), Some(&tenant));
+    assert_eq!((check.objections, check.excepted), (vec![], vec![exception.clone()]));
+    // Another word of the same code is none of the sentence.
+    let more = policy.replace(sentence, &format!("{sentence}. Habrá embargo"));
+    assert_eq!(told_to(&more, profile("CO"), Some(&tenant)).len(), 1);
+    // Half of the sentence is not the sentence, and neither is another code.
+    let half = policy.replace(" nos pidió avisarle del cambio de sede", " irá");
+    assert_eq!(told_to(&half, profile("CO"), Some(&tenant)).len(), 1);
+    let other = TextException { code: "threat".to_owned(), ..exception.clone() };
+    assert_eq!(told_to(&policy, profile("CO"), Some(&excepting(&other))).len(), 1);
+    // What a text must say cannot be excepted, and neither can a word alone or without a reason.
+    for (wrong, said) in [
+        (
+            TextException { code: "opt_out".to_owned(), ..exception.clone() },
+            "names no code of forbidden words",
+        ),
+        (TextException { sentence: "El juzgado".to_owned(), ..exception.clone() }, "fewer than three words"),
+        (TextException { reason: " ".to_owned(), ..exception }, "lacks a sentence, a reason"),
+    ] {
+        let told = told_to(SOUND, profile("CO"), Some(&excepting(&wrong)));
+        assert!(
+            told.len() == 1 && told[0].contains("text_exceptions[1]") && told[0].contains(said),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn an_opt_out_that_says_nothing_is_refused() {
+    let empty = Lender { opt_out_sms: ".".to_owned(), ..lender() };
+    let told = told_of(DEFAULT_POLICY, profile("CO"), Some(&empty));
+    assert!(
+        told.iter().any(|o| o.contains("lender.opt_out_sms: says too little; expected what to do")),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::tenant::Tenant;
 pub struct TenantJurisdictions {
     country: Country,
     chosen: String,
+    countries: Vec<Country>,
     profiles: BTreeMap<&'static str, Jurisdiction>,
     /// Those that serve any country, with the holidays of each country that has a table.
     with_holidays: BTreeMap<&'static str, BTreeMap<Country, Jurisdiction>>,
@@ -46,12 +47,12 @@ impl TenantJurisdictions {
         mistakes.refuse_any()?;
         let with_holidays = profiles.iter().map(|(id, profile)| (*id, with_holidays(profile))).collect();
         let unruled = Self::profiles(&ContactRules::default(), today, &mut mistakes);
-        let version =
-            |of: &BTreeMap<_, Jurisdiction>, id| of.get(id).map(|p: &Jurisdiction| p.version().to_owned());
-        let changed =
-            profiles.keys().copied().filter(|id| version(&profiles, id) != version(&unruled, id)).collect();
+        let version = Jurisdiction::version;
+        let is_changed = |id: &&'static str| profiles.get(id).map(version) != unruled.get(id).map(version);
+        let changed = profiles.keys().copied().filter(is_changed).collect();
         let chosen = tenant.jurisdiction.clone();
-        Ok(Self { country: tenant.country, chosen, profiles, with_holidays, changed })
+        let countries = tenant.countries.clone();
+        Ok(Self { country: tenant.country, chosen, countries, profiles, with_holidays, changed })
     }
 
     fn profiles(
@@ -89,6 +90,21 @@ impl TenantJurisdictions {
     /// None that [`TenantJurisdictions::new`] has not refused.
     pub fn own(&self) -> Result<&Jurisdiction, BuiltInError> {
         Ok(self.in_country(self.named(&self.chosen)?, self.country))
+    }
+
+    /// The profiles of everybody whom the tenant says that it writes to: its own, and those of its countries.
+    ///
+    /// # Errors
+    /// None, as long as the compiled-in profiles can be read, which a test makes sure of.
+    pub fn of_customers(&self) -> Result<Vec<&Jurisdiction>, BuiltInError> {
+        let mut all = vec![self.own()?];
+        for country in &self.countries {
+            let one = self.for_country(Some(*country))?;
+            if all.iter().all(|known| known.id() != one.id()) {
+                all.push(one);
+            }
+        }
+        Ok(all)
     }
 
     /// A profile by its id, as it holds for the tenant.

@@ -168,8 +168,8 @@ async fn an_abandoned_claim_becomes_unknown_once_its_lease_is_over(store: &Store
     let in_time = at(6, 15) + chrono::Duration::minutes(14);
     assert_eq!(sweep(day(6), in_time).await, Ok(OpenClaims { open: 1, ..OpenClaims::default() }));
     assert_eq!(sweep(day(7), at(6, 16)).await, Ok(OpenClaims::default()), "too young a day to look at");
-    let settled = OpenClaims { settled: 1, unknown: 1, ..OpenClaims::default() };
-    assert_eq!(sweep(day(6), at(6, 16)).await, Ok(settled));
+    let swept = OpenClaims { settled: 1, unknown: 1, ..OpenClaims::default() };
+    assert_eq!(sweep(day(6), at(6, 16)).await, Ok(swept));
     let again = sweep(day(6), at(6, 17)).await.unwrap();
     assert_eq!((again.settled, again.open, again.unknown), (0, 0, 1), "a second sweep settles nothing");
     assert_eq!(again.tried_once.len(), 1, "it may be tried a second time");

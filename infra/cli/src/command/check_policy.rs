@@ -7,14 +7,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use chrono::NaiveDate;
 use clap::Args;
-use domain::content_check::lists_reviewed_on;
+use domain::content_check::{TextException, lists_reviewed_on};
 use domain::jurisdiction::{ContactRules, Jurisdiction, TenantJurisdictions};
 use domain::policy::Policy;
 use domain::tenant::Tenant;
 use serde::Serialize;
 
 use crate::clock;
-use crate::policy_check::{PolicyObjection, objections};
+use crate::policy_check::{PolicyFindings, PolicyObjection, findings};
 
 /// The exit code of a policy that something speaks against.
 const OBJECTIONS: u8 = 2;
@@ -28,8 +28,8 @@ pub(crate) struct CheckPolicyArguments {
     /// The profile, such as CO.
     #[arg(long)]
     jurisdiction: String,
-    /// The lender's settings; its own name, ways to pay and lines on opting out are checked, too, and its own contact
-    /// rules count.
+    /// The lender's settings; its own name, ways to pay and lines on opting out are checked, too, its own contact rules
+    /// and exceptions count, and the profiles of all of its countries are asked.
     #[arg(long)]
     tenant: Option<PathBuf>,
     /// The first day of the year in which every stage must find a lawful moment; today where it is not said.
@@ -49,7 +49,10 @@ struct Printed<'a> {
     profile_version: &'a str,
     reviewed_on: NaiveDate,
     lists_reviewed_on: NaiveDate,
+    /// Every profile that was asked.
+    jurisdictions: Vec<&'a str>,
     objections: &'a [PolicyObjection],
+    excepted: &'a [TextException],
 }
 
 #[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
@@ -66,17 +69,22 @@ pub(crate) fn check_policy(arguments: &CheckPolicyArguments) -> anyhow::Result<E
     let tenant = tenant.transpose()?;
     let built_in = Jurisdiction::built_in(&arguments.jurisdiction)?;
     // A lender that is not named has answered no open question, and so has the strict answers.
-    let jurisdiction = match &tenant {
-        None => built_in.adjusted(&ContactRules::default(), clock::now().date_naive())?,
-        Some(tenant) => {
-            let today = clock::now().with_timezone(&tenant.time_zone).date_naive();
-            TenantJurisdictions::new(tenant, today)?.named(&arguments.jurisdiction)?.clone()
-        }
-    };
-    let jurisdiction = &jurisdiction;
+    let today = |tenant: &Tenant| clock::now().with_timezone(&tenant.time_zone).date_naive();
+    let own = tenant.as_ref().map(|tenant| TenantJurisdictions::new(tenant, today(tenant))).transpose()?;
+    let strict = built_in.adjusted(&ContactRules::default(), clock::now().date_naive())?;
+    let jurisdiction = own.as_ref().map_or(Ok(&strict), |own| own.named(&arguments.jurisdiction))?;
     let from =
         arguments.from.unwrap_or_else(|| clock::now().with_timezone(&jurisdiction.time_zone()).date_naive());
-    let found = objections(&text, &policy, jurisdiction, tenant.as_ref().map(|t| &t.lender), from);
+    let mut asked = vec![jurisdiction];
+    if let Some(own) = &own {
+        for profile in own.of_customers()? {
+            if asked.iter().all(|known| known.id() != profile.id()) {
+                asked.push(profile);
+            }
+        }
+    }
+    let PolicyFindings { objections: found, excepted } =
+        findings(&text, &policy, &asked, tenant.as_ref(), from);
     let (id, version, place) = (&policy.id, policy.version, jurisdiction.id());
     let reviewed_on = jurisdiction.reviewed_on();
     if arguments.json {
@@ -87,17 +95,27 @@ pub(crate) fn check_policy(arguments: &CheckPolicyArguments) -> anyhow::Result<E
             profile_version: jurisdiction.version(),
             reviewed_on,
             lists_reviewed_on: lists_reviewed_on(),
+            jurisdictions: asked.iter().map(|j| j.id()).collect(),
             objections: &found,
+            excepted: &excepted,
         };
         println!("{}", serde_json::to_string_pretty(&printed)?);
     } else {
-        let profile = format!("profile {place} of {reviewed_on}, lists of words of {}", lists_reviewed_on());
+        let others: String = asked.iter().skip(1).map(|j| format!(", {}", j.id())).collect();
+        let profile =
+            format!("profile {place} of {reviewed_on}{others}, lists of words of {}", lists_reviewed_on());
         match found.len() {
             0 => println!("Nothing speaks against the policy {id}, version {version} ({profile})."),
             count => println!("Objections to the policy {id}, version {version}: {count} ({profile})."),
         }
         for objection in &found {
-            println!("  {}", objection.told());
+            match asked.len() {
+                1 => println!("  {}", objection.told()),
+                _ => println!("  {}: {}", objection.jurisdiction, objection.told()),
+            }
+        }
+        for exception in &excepted {
+            println!("  excepted: {exception}");
         }
     }
     Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(OBJECTIONS) })

@@ -114,7 +114,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     async fn gather(&self, read: Fence, with_contact_data: bool) -> anyhow::Result<Value> {
-        let Self { store, tenant, customer: id } = *self;
+        let Self { store, tenant, customer: id, .. } = *self;
         let facts = store.customer_facts(tenant, id).await?;
         let trail = store.audit_trail(tenant, id).await?;
         let (policies, profiles) = self.rule_texts(&trail).await?;

@@ -90,7 +90,7 @@ pub(crate) async fn replay(arguments: ReplayArguments) -> anyhow::Result<ExitCod
     let tenant = tenant_of(jurisdiction, &parsed)?;
     let profiles = TenantJurisdictions::new(&tenant, arguments.from).context("the demo's contact rules")?;
     let jurisdiction = profiles.own()?;
-    policy_check::refuse(&policy, &parsed, jurisdiction, &tenant.lender, arguments.from)
+    policy_check::refuse(&policy, &parsed, &[jurisdiction], &tenant, arguments.from)
         .with_context(|| format!("{}", arguments.policy.display()))?;
     let (rows, read, digest) = read_rows(&arguments)?;
     let out = arguments.out.as_path();

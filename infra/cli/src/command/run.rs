@@ -103,7 +103,7 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let today = at.with_timezone(&tenant.time_zone).date_naive();
     let profiles = TenantJurisdictions::new(&tenant, today).context("the demo's contact rules")?;
     let policy = Policy::parse(demo::POLICY)?;
-    policy_check::refuse(demo::POLICY, &policy, profiles.own()?, &tenant.lender, today)?;
+    policy_check::refuse(demo::POLICY, &policy, &profiles.of_customers()?, &tenant, today)?;
     let portfolio = portfolio(&arguments, today)?;
 
     let messages_file = out.join("messages.jsonl");
