@@ -9,5 +9,6 @@ mod evidence;
 mod fixture;
 mod policy_texts;
 mod replay;
+mod template;
 mod tidy;
 mod vectors;
