@@ -16,6 +16,7 @@ mod killed;
 mod policy_texts;
 mod replay;
 mod stopped_by_reply;
+mod template;
 mod tidy;
 mod unreadable;
 mod vectors;

@@ -15,5 +15,6 @@ pub(crate) mod retain;
 pub(crate) mod run;
 pub(crate) mod simulate;
 pub(crate) mod sms;
+pub(crate) mod template_check;
 pub(crate) mod test;
 pub(crate) mod verify;

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::simulate::pass_every_world;
+use super::template_check::check_template;
 
 /// Debian's packages for the browser build where rustup may not download.
 const DEBIAN_PACKAGES: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "lld-22"];
@@ -21,6 +22,9 @@ pub(crate) struct TestArguments {
     /// Leaves the build for the browser out.
     #[arg(long)]
     skip_wasm: bool,
+    /// Leaves the checks of the deployment template out, which need Python and PyPI.
+    #[arg(long)]
+    skip_template: bool,
 }
 
 pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
@@ -41,6 +45,9 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
     step("tests", cargo(&root).args(["test", "--workspace", "--all-features", "--no-fail-fast"]))?;
     eprintln!("== worlds of the simulator");
     pass_every_world()?;
+    if !arguments.skip_template {
+        check_template(&root)?;
+    }
     if !arguments.skip_wasm {
         browser_build(&root)?;
     }
