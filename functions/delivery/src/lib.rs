@@ -211,8 +211,10 @@ async fn decide_and_send(
             fence: &facts.fence,
             suppressed: &suppressed,
         };
-        let decided = plan(&rules_for, &known, now);
-        let on_record = |cause| DecisionRecord::of(&rules_for, &known, &decided, now, cause);
+        // The clock of the sender before may have been ahead of this one.
+        let judged_at = facts.fence.after_contacts(now);
+        let decided = plan(&rules_for, &known, judged_at);
+        let on_record = |cause| DecisionRecord::of(&rules_for, &known, &decided, judged_at, cause);
         let touch = match &decided.now {
             Some(touch) if touch.channel == deps.channel => touch,
             Some(touch) => return redirect(deps, job, touch).await.map(Handled::without_touch),
@@ -245,7 +247,7 @@ async fn decide_and_send(
             Err(ClaimError::Store(error)) => return Err(error.into()),
         }
         record(deps, &rules_for, &facts, &decided, DecisionSource::Claim);
-        let delivered = send(deps, rules, &rules_for, &facts, touch, now).await?;
+        let delivered = send(deps, rules, &rules_for, &facts, touch, judged_at).await?;
         if let Some(later) = &decided.later
             && let Err(error) = deps.store.plan_touch(&rules.scope(), later).await
         {

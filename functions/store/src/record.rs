@@ -136,6 +136,8 @@ impl Store {
             let item = self.get("record", place.clone()).await?.ok_or(RecordError::Missing)?;
             let stored = StoredTouch::decode(&item)?;
             let folded = fold(stored.state, &stored.history, event.transition);
+            #[cfg(feature = "deliberate-faults")]
+            let folded = self.without_ranks(folded, event.transition);
             if let Step::Refused(why) = folded.step {
                 return Err(RecordError::Refused { found: stored.state, why });
             }

@@ -207,7 +207,7 @@ impl<'w> Run<'w> {
                 task @ (Task::Batch { .. } | Task::Due { .. } | Task::Fact { .. }) => self.start(task),
             }
         }
-        for pipe in [Pipe::Plan, Pipe::Email, Pipe::Sms] {
+        for pipe in [Pipe::Plan, Pipe::Email, Pipe::Sms, Pipe::Events] {
             if self.actors.len() < ACTORS_MAX {
                 self.receive(pipe);
             }
@@ -253,6 +253,7 @@ impl<'w> Run<'w> {
                         Pipe::Plan => plan_shard::handle(&functions.plan, event, clock).await,
                         Pipe::Email => delivery::handle(&functions.email, event, clock).await,
                         Pipe::Sms => delivery::handle(&functions.sms, event, clock).await,
+                        Pipe::Events => record_delivery::handle(&functions.record, event, clock).await,
                     })
                 })
             }
@@ -363,6 +364,7 @@ impl<'w> Run<'w> {
             if !claimed && self.was_overtaken(&state.messages[at]) {
                 prevented += 1;
             }
+            state.take(*id);
             let duplicate = state.climate.duplicate;
             if state.dice.happens(duplicate) {
                 let visible_at = state.now + state.dice.between(0, 10 * MINUTE_MS);
@@ -434,7 +436,7 @@ fn take_batch(state: &mut State, pipe: Pipe) -> Vec<u64> {
         if ids.len() < most {
             message.receives += 1;
             if message.receives > RECEIVES_MAX {
-                state.note(|| format!("dead letter: {}", message.body));
+                state.note(|| format!("dead letter: {} of {}", message.id, message.pipe.function()));
                 state.dead_letters.push(message);
                 continue;
             }
