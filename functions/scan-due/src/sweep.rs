@@ -35,9 +35,15 @@ pub(crate) async fn sweep(
         for _ in 0..SWEEP_PAGES_MAX {
             let page = deps.store.reached_page(tenant, shard, cursor, SWEEP_PAGE).await?;
             for fence in page.items {
-                if fence.last_contact_at.is_some_and(|at| (oldest..=youngest).contains(&at)) {
+                let Some(last_at) = fence.last_contact_at.filter(|at| *at <= youngest) else { continue };
+                let mut open = 0;
+                if last_at >= oldest {
                     let found = deps.store.settle_abandoned(tenant, &fence.customer, from_on, now).await?;
                     abandoned += found.settled;
+                    open = found.open;
+                }
+                if open == 0 && fence.reached.is_empty() {
+                    deps.store.leave_open_index(tenant, &fence.customer, last_at).await?;
                 }
             }
             cursor = page.next;

@@ -325,7 +325,8 @@ fn fence_update(tenant: &TenantId, customer: &CustomerId, version_read: u64, nex
     } else {
         values.push((":fa", failed_text(&next.failed).into()));
         if next.reached.is_empty() {
-            ("SET #v = :next, #fa = :fa REMOVE #r, #op, #os", &["v", "fa", "r", "op", "os"])
+            // It stays in the open index: another claim of the customer may be open. The sweep takes it out.
+            ("SET #v = :next, #fa = :fa REMOVE #r", &["v", "fa", "r"])
         } else {
             values.push((":r", reached_text(next.reached.iter()).into()));
             ("SET #v = :next, #fa = :fa, #r = :r", &["v", "fa", "r"])

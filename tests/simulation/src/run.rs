@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use runtime::batch::event_of;
 use runtime::job::{DueEvent, Job, TouchJob};
+use scan_due::SWEEP_HOURS_BACK_MAX;
 
 use crate::climate::Climate;
 use crate::facts::{Entry, Ledger, write};
@@ -168,7 +169,8 @@ impl<'w> Run<'w> {
             let later = [
                 (60, DueEvent::Wave { tenant: tenant.clone() }),
                 (gap_ms / 1_000, DueEvent::Sweep { tenant: tenant.clone(), hours_back: SWEEP_HOURS_BACK }),
-                (10 * 60, DueEvent::Sweep { tenant: tenant.clone(), hours_back: SWEEP_HOURS_BACK }),
+                // Once a day as far back as a fence remembers: every sweep of two days may fail.
+                (10 * 60, DueEvent::Sweep { tenant: tenant.clone(), hours_back: SWEEP_HOURS_BACK_MAX }),
             ];
             for (minutes, event) in later {
                 self.plan(at + minutes * MINUTE_MS, Task::Due { event, tries: 0 });
