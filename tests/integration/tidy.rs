@@ -41,7 +41,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("integration", &[]),
-    ("simulation", &["domain", "store", "channels", "runtime", "delivery", "plan-shard", "scan-due"]),
+    (
+        "simulation",
+        &["domain", "store", "channels", "runtime", "delivery", "plan-shard", "record-delivery", "scan-due"],
+    ),
     ("bench", &["domain"]),
 ];
 

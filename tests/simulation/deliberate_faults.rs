@@ -56,6 +56,11 @@ fn a_retry_after_a_timeout_is_seen() {
 }
 
 #[test]
+fn a_rank_that_is_not_looked_at_is_seen() {
+    assert_caught(DeliberateFault::RankCheckRemoved, &[Rule::Backwards]);
+}
+
+#[test]
 fn a_sweep_without_lease_is_seen() {
     assert_caught(DeliberateFault::SweepWithoutLease, &[Rule::NeedlesslyUnknown]);
 }

@@ -128,7 +128,7 @@ impl Sender {
             #[cfg(feature = "sns")]
             Self::Sns(_) => Some(SNS),
             #[cfg(feature = "faults")]
-            Self::Scripted(_) => None,
+            Self::Scripted(provider) => provider.reports_by_id(),
         }
     }
 

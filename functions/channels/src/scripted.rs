@@ -12,6 +12,12 @@ pub type Answer<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 /// What plays the provider.
 pub trait ScriptedProvider: Send + Sync {
+    /// The provider that its reports come from, where they tell an id and nothing else; see
+    /// [`crate::Sender::reports_by_id`].
+    fn reports_by_id(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Takes one call.
     fn call<'a>(&'a self, outgoing: &'a Outgoing<'a>) -> Answer<'a>;
 }

@@ -260,7 +260,9 @@ impl AtHand<'_> {
     /// Decides and carries it out; `None` when a fact came in between. A moment that was granted meanwhile is `held`.
     async fn work(&self, watch: Watch, held: &mut Option<Permit>) -> Result<Option<Handled>, DeliveryError> {
         let Self { deps, job, rules, rules_for, known, .. } = *self;
-        let now = watch.now();
+        // The clock of the sender before may have been ahead of this one.
+        let judged = |at| self.facts.fence.after_contacts(at);
+        let now = judged(watch.now());
         let mut decided = plan(rules_for, &known, now);
         let place = place_of(job);
         let second = match &decided.now {
@@ -299,7 +301,7 @@ impl AtHand<'_> {
             *held = Some(permit);
             watch.until(permit.at - Duration::milliseconds(pace::CLAIM_LEAD_MS)).await;
             // Hours may have ended and a day may have begun while it waited.
-            decided = decide(permit.at);
+            decided = decide(judged(permit.at));
         }
         self.carry_out(&decided, &known, second.as_ref(), permit).await
     }
@@ -313,7 +315,7 @@ impl AtHand<'_> {
         permit: Permit,
     ) -> Result<Option<Handled>, DeliveryError> {
         let Self { deps, job, rules, rules_for, facts, .. } = *self;
-        let now = permit.at;
+        let now = facts.fence.after_contacts(permit.at);
         let on_record = |cause| DecisionRecord::of(rules_for, known, decided, now, cause);
         let touch = match &decided.now {
             Some(touch) if touch.channel == deps.channel => touch,

@@ -32,7 +32,7 @@ impl AtHand<'_> {
         is_second: bool,
     ) -> Result<Delivered, DeliveryError> {
         let Self { deps, rules: tenant, rules_for: rules, facts, .. } = *self;
-        let now = permit.at;
+        let now = facts.fence.after_contacts(permit.at);
         let tries = facts.fence.tries.get(&touch.id).map_or(1, |before| before.saturating_add(1));
         let place = TouchKey::of(touch);
         #[cfg(feature = "deliberate-faults")]

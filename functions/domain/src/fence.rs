@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
@@ -20,6 +20,8 @@ pub const CONTACT_DAYS_KEPT: u64 = 35;
 pub const TRIED_TOUCHES_MAX: usize = 8;
 /// How many attempts that did not arrive a fence keeps. Where it is full, no further stage falls back.
 pub const FAILED_ATTEMPTS_MAX: usize = 16;
+/// How far the clocks of two functions may be apart, in minutes.
+pub const CLOCKS_APART_MINUTES_MAX: i64 = 10;
 /// How many days an attempt that did not arrive is kept: longer than any ladder runs.
 pub const FAILED_DAYS_KEPT: u64 = 365;
 
@@ -81,6 +83,15 @@ impl Fence {
     #[must_use]
     pub fn reached(&self, obligation: &ObligationId, due_on: NaiveDate) -> Option<&Reached> {
         self.reached.get(obligation).filter(|r| r.due_on == due_on)
+    }
+
+    /// The moment at which to decide when the clock shows `now`: after every contact that is on record, since a clock
+    /// that lags behind the one of the last sender would see that contact in the future and not count it.
+    #[must_use]
+    pub fn after_contacts(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let ahead = Duration::minutes(CLOCKS_APART_MINUTES_MAX);
+        let last_at = self.contacts.iter().map(|c| c.at).filter(|at| *at - now <= ahead).max();
+        last_at.map_or(now, |at| now.max(at + Duration::milliseconds(1)))
     }
 
     /// Adds a contact in its place in time, and says whether that changed anything. The same contact counts once; one
@@ -194,6 +205,23 @@ mod tests {
         assert!(fence.add_contact(contact(30, true)), "the customer answered after all");
         assert!(!fence.add_contact(contact(30, false)), "an answer is not taken back");
         assert_eq!(fence.contacts, [contact(10, false), contact(30, true)]);
+    }
+
+    #[test]
+    fn a_clock_that_lags_behind_decides_after_the_last_contact() {
+        let mut fence = Fence::default();
+        let now = at(10);
+        assert_eq!(fence.after_contacts(now), now);
+        let minutes = |n| now + Duration::minutes(n);
+        for (contact_at, decided_at) in [
+            (minutes(-1), now),
+            (minutes(5), minutes(5) + Duration::milliseconds(1)),
+            // No clock is that far ahead: it is a contact that somebody recorded for later.
+            (minutes(60), minutes(5) + Duration::milliseconds(1)),
+        ] {
+            fence.add_contact(Contact { at: contact_at, ..contact(10, false) });
+            assert_eq!(fence.after_contacts(now), decided_at);
+        }
     }
 
     fn at(hour: i64) -> DateTime<Utc> {

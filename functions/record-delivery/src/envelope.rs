@@ -153,9 +153,13 @@ fn of_log_group(value: Value) -> Result<Vec<Result<Report, UnreadableEvent>>, Un
 }
 
 fn read_text<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, UnreadableEvent> {
+    let malformed = |path: String| UnreadableEvent::Malformed { what, path };
     let mut json = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| UnreadableEvent::Malformed { what, path: error.path().to_string() })
+    let value =
+        serde_path_to_error::deserialize(&mut json).map_err(|error| malformed(error.path().to_string()))?;
+    // What goes on after its end is not what anybody signed or AWS sent.
+    json.end().map_err(|_| malformed(".".to_owned()))?;
+    Ok(value)
 }
 
 /// Reads a part of an event.

@@ -46,7 +46,9 @@ pub(crate) async fn sweep(
                 tracing::error!(%tenant, shard, customer, problem = %unreadable.problem, "a fence cannot be swept");
             }
             for fence in page.items {
-                if fence.last_contact_at.is_some_and(|at| (oldest..=youngest).contains(&at)) {
+                let Some(last_at) = fence.last_contact_at.filter(|at| *at <= youngest) else { continue };
+                let mut open = 0;
+                if last_at >= oldest {
                     let swept = deps.store.settle_abandoned(tenant, &fence.customer, from_on, now).await;
                     let found = match swept {
                         Ok(found) => found,
@@ -57,10 +59,14 @@ pub(crate) async fn sweep(
                         Err(problem) => return Err(problem.into()),
                     };
                     abandoned += found.settled;
+                    open = found.open;
                     unknown += found.unknown;
                     let second = |unknown| second_job(&rules.tenant, unknown, now);
                     let room = AGAIN_MAX.saturating_sub(again.len());
                     again.extend(found.tried_once.iter().filter_map(second).take(room));
+                }
+                if open == 0 && fence.reached.is_empty() {
+                    deps.store.leave_open_index(tenant, &fence.customer, last_at).await?;
                 }
             }
             cursor = page.next;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a store without such a fault behaves as if this module were not there.
 
+use domain::delivery::{Folded, Step, Transition};
+
 use crate::Store;
 use crate::backend::Write;
 
@@ -18,7 +20,7 @@ pub enum DeliberateFault {
     StaleFence,
     /// A call without an answer is taken for one that was not sent.
     RetryOnTimeout,
-    /// A late event of the provider moves a touch backwards. It has no effect while no function reads events.
+    /// A late event of the provider moves a touch backwards.
     RankCheckRemoved,
     /// A sweep does not wait until the sender of a claim must be gone.
     SweepWithoutLease,
@@ -35,6 +37,16 @@ impl Store {
     #[must_use]
     pub fn is_broken_by(&self, fault: DeliberateFault) -> bool {
         self.deliberate == Some(fault)
+    }
+
+    /// What a report does to a touch where nobody asks whether more is known already.
+    pub(crate) fn without_ranks(&self, folded: Folded, transition: Transition) -> Folded {
+        match folded.step {
+            Step::Ignored(_) if self.is_broken_by(DeliberateFault::RankCheckRemoved) => {
+                Folded { step: Step::Made(transition.report.state()), is_news: true, ..folded }
+            }
+            Step::Ignored(_) | Step::Made(_) | Step::Already | Step::Refused(_) => folded,
+        }
     }
 
     /// The writes of a claim, without the conditions that the mistake forgets.

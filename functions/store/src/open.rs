@@ -1,7 +1,7 @@
 //! The open index: what a scan reads, shard by shard.
 //!
 //! Invariant: it indexes facts, not decisions. An obligation is in it while it is owed, a fence while it has
-//! reached a stage, so a change of policy makes no entry stale. Reads are eventually consistent: the claim, not
+//! reached a stage or may have an open claim, so a change of policy makes no entry stale. Reads are eventually consistent: the claim, not
 //! the scan, is what decides.
 
 use std::collections::BTreeMap;

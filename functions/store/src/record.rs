@@ -146,6 +146,8 @@ impl Store {
             let item = self.get("record", place.clone()).await?.ok_or(RecordError::Missing)?;
             let stored = StoredTouch::decode(&item)?;
             let folded = fold(stored.state, &stored.history, event.transition);
+            #[cfg(feature = "deliberate-faults")]
+            let folded = self.without_ranks(folded, event.transition);
             if let Step::Refused(why) = folded.step {
                 return Err(RecordError::Refused { found: stored.state, why });
             }
@@ -358,7 +360,8 @@ fn fence_update(tenant: &TenantId, customer: &CustomerId, version_read: u64, nex
     } else {
         values.push((":fa", failed_text(&next.failed).into()));
         if next.reached.is_empty() {
-            ("SET #v = :next, #ah = :ah, #fa = :fa REMOVE #r, #op, #os", &["v", "ah", "fa", "r", "op", "os"])
+            // It stays in the open index: another claim of the customer may be open. The sweep takes it out.
+            ("SET #v = :next, #ah = :ah, #fa = :fa REMOVE #r", &["v", "ah", "fa", "r"])
         } else {
             values.push((":r", reached_text(next.reached.iter()).into()));
             ("SET #v = :next, #ah = :ah, #fa = :fa, #r = :r", &["v", "ah", "fa", "r"])

@@ -9,11 +9,11 @@ use domain::channel::Channel;
 use domain::ids::{CustomerId, TenantId};
 use domain::touch::TouchState;
 
-use crate::backend::{Expression, Query, Table};
+use crate::backend::{Expression, Failure, Query, Table, Write};
 use crate::item::StoredTouch;
-use crate::key::{TOUCH, customer_partition, day_text, end_of};
+use crate::key::{self, TOUCH, customer_partition, day_text, end_of};
 use crate::touch::{Outcome, TouchError, TouchKey};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, failed};
 
 /// How long a claim may be open, in minutes. No sender may run this long, the error of its clock included.
 pub const CLAIM_LEASE_MINUTES: i64 = 15;
@@ -100,6 +100,31 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// Takes a fence out of the open index: no stage is reached any more, and no claim is open. One write unit for the
+    /// fence and one for the index, once. It stays where a stage was reached or a contact made meanwhile. Counted as
+    /// `sweep`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the write fails.
+    pub async fn leave_open_index(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        last_contact_at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let condition = Expression {
+            text: "#lc = :lc AND attribute_not_exists(#r)",
+            names: &["lc", "r", "op", "os"],
+            values: vec![(":lc", last_contact_at.timestamp_millis().into())],
+        };
+        let key = key::fence(tenant, customer);
+        let write = Write::Update { key, update: "REMOVE #op, #os", condition };
+        match self.write("sweep", write).await {
+            Ok(()) | Err(Failure::Condition(_)) => Ok(()),
+            Err(failure) => Err(failed("sweep", failure)),
+        }
     }
 
     /// How long a claim may be open before it counts as abandoned.

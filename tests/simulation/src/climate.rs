@@ -41,6 +41,24 @@ pub(crate) struct Climate {
     pub(crate) repeat_scan: i64,
     /// A daily scan is never started.
     pub(crate) miss_scan: i64,
+    /// The provider reports what became of a message.
+    pub(crate) reports: i64,
+    /// It refuses a message that it had accepted.
+    pub(crate) reject: i64,
+    /// A message comes back, and the next one may arrive.
+    pub(crate) soft_bounce: i64,
+    /// A message comes back for good.
+    pub(crate) hard_bounce: i64,
+    /// A customer complains about a message.
+    pub(crate) complain: i64,
+    /// An event never comes.
+    pub(crate) event_lost: i64,
+    /// An event comes twice.
+    pub(crate) event_twice: i64,
+    /// An event comes late, after later ones.
+    pub(crate) event_late: i64,
+    /// Somebody forges an event.
+    pub(crate) forge: i64,
     /// How far the clock of a function is off at most, in milliseconds.
     pub(crate) skew_ms: i64,
 }
@@ -73,6 +91,15 @@ impl Climate {
             ambush: sometimes(&[100, 400]),
             repeat_scan: sometimes(&[300, 800]),
             miss_scan: sometimes(&[100, 300]),
+            reports: sometimes(&[500, 1_000]),
+            reject: sometimes(&[50, 200]),
+            soft_bounce: sometimes(&[50, 300, 800]),
+            hard_bounce: sometimes(&[100, 400]),
+            complain: sometimes(&[50, 300]),
+            event_lost: sometimes(&[100, 500]),
+            event_twice: sometimes(&[100, 500]),
+            event_late: sometimes(&[100, 500]),
+            forge: sometimes(&[100, 300]),
             skew_ms: sometimes(&[1_000, 60_000, SKEW_MS_MAX]),
         }
     }

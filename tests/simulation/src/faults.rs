@@ -7,11 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use channels::{Answer, Outcome, Outgoing, ScriptedProvider};
+use channels::{Answer, Outcome, Outgoing, SNS, ScriptedProvider};
 use chrono::Utc;
+use domain::channel::Channel;
 use runtime::queue::{ScriptedQueue, Taking};
 use store::{Pause, Request, StoreCall, Strike, Weather};
 
+use crate::reports::follow_up;
 use crate::scene::{Call, Fate, Pipe, Place, Scene, State, Turn, instant};
 
 /// How long a slow provider takes at most, in milliseconds: an attempt of the real one is given up after 25 seconds.
@@ -131,10 +133,17 @@ fn places(call: &StoreCall) -> String {
     call.items.iter().map(place).collect::<Vec<_>>().join(" ")
 }
 
-/// The provider of both channels.
-pub(crate) struct Provider(pub(crate) Scene);
+/// The provider of a channel.
+pub(crate) struct Provider {
+    pub(crate) scene: Scene,
+    pub(crate) channel: Channel,
+}
 
 impl ScriptedProvider for Provider {
+    fn reports_by_id(&self) -> Option<&'static str> {
+        (self.channel == Channel::Sms).then_some(SNS)
+    }
+
     fn call<'a>(&'a self, outgoing: &'a Outgoing<'a>) -> Answer<'a> {
         Box::pin(async move {
             Turnstile::default().await;
@@ -148,8 +157,9 @@ impl ScriptedProvider for Provider {
 
 impl Provider {
     fn decide(&self, outgoing: &Outgoing<'_>) -> Outcome {
-        let mut state = self.0.state();
+        let mut state = self.scene.state();
         let climate = state.climate;
+        let provider_id = format!("sim-{}-{}", outgoing.touch.id, state.calls.len());
         let dice = &mut state.dice;
         let refused = |retry| {
             let fate = Fate { accepted: false, answered: true };
@@ -165,7 +175,7 @@ impl Provider {
             () if dice.happens(climate.provider_deaf) => lost(false),
             () if dice.happens(climate.provider_mute) => lost(true),
             () => {
-                let provider_id = format!("sim-{}", outgoing.touch.id);
+                let provider_id = provider_id.clone();
                 (Fate { accepted: true, answered: true }, Outcome::Accepted { provider_id })
             }
         };
@@ -178,7 +188,10 @@ impl Provider {
         state.step += 1;
         let claim = claim_of(&state, outgoing);
         let (at, named_at) = (state.now, outgoing.at.with_timezone(&Utc));
-        state.calls.push(Call { touch: outgoing.touch.clone(), fate, named_at, at, claim });
+        let to = outgoing.to.address.reveal();
+        let came_back =
+            fate.accepted && follow_up(&mut state, outgoing.tenant, outgoing.touch, to, &provider_id);
+        state.calls.push(Call { touch: outgoing.touch.clone(), fate, named_at, at, claim, came_back });
         outcome
     }
 }

@@ -12,6 +12,7 @@ use runtime::rules::RulesCache;
 use store::{Store, SuppressionKey};
 
 use crate::faults::{Provider, SimulatedQueue};
+use crate::reports::tag_key;
 use crate::scene::{Pipe, Scene};
 
 /// The functions of one world.
@@ -21,6 +22,7 @@ pub(crate) struct Functions {
     pub(crate) plan: plan_shard::Deps,
     pub(crate) email: delivery::Deps,
     pub(crate) sms: delivery::Deps,
+    pub(crate) record: record_delivery::Deps,
     pub(crate) secret: SuppressionKey,
     pub(crate) decisions: DecisionLog,
 }
@@ -34,7 +36,7 @@ impl Functions {
         let delivery_on = |channel| delivery::Deps {
             store: store.clone(),
             rules: rules.clone(),
-            sender: Sender::Scripted(Arc::new(Provider(scene.clone()))),
+            sender: Sender::Scripted(Arc::new(Provider { scene: scene.clone(), channel })),
             channel,
             email: email.clone(),
             sms: sms.clone(),
@@ -60,6 +62,14 @@ impl Functions {
             },
             email: delivery_on(Channel::Email),
             sms: delivery_on(Channel::Sms),
+            record: record_delivery::Deps {
+                store: store.clone(),
+                rules: rules.clone(),
+                email: email.clone(),
+                sms: sms.clone(),
+                suppression: secret.clone(),
+                tags: tag_key(),
+            },
             store,
             secret,
             decisions,

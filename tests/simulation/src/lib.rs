@@ -11,9 +11,11 @@ mod faults;
 mod functions;
 mod law;
 mod model;
+mod reports;
 mod run;
 mod scene;
 mod simulator;
+mod told;
 mod world;
 
 pub use model::{Rule, Violation};

@@ -18,6 +18,7 @@ use crate::climate::SKEW_MS_MAX;
 use crate::law;
 use crate::run::Course;
 use crate::scene::{Call, Message, Pipe, State, instant};
+use crate::told::{against_reports, events, may_be_suppressed, was_told};
 use crate::world::{AMOUNT_MINOR, Fact, World, country_of};
 
 /// What a world broke.
@@ -40,6 +41,10 @@ pub enum Rule {
     WrongRecord,
     /// A touch is unknown although its outcome was known to somebody who could write it.
     NeedlesslyUnknown,
+    /// A touch went back to a state that says less.
+    Backwards,
+    /// A forged event was taken for a true one.
+    Believed,
     /// The provider was called without a claim.
     Unclaimed,
     /// The world never came to rest.
@@ -83,8 +88,10 @@ pub(crate) fn judge(e: &Evidence<'_>) -> Vec<Violation> {
     duplicates(e, &mut found);
     for call in e.state.calls.iter().filter(|c| c.fate.accepted) {
         against_facts(e, call, &mut found);
+        against_reports(e, call, &mut found);
         against_law(e, call, &mut found);
     }
+    events(e, &mut found);
     records(e, &mut found);
     for obligation in 0..e.world.rows.len() {
         ended_somewhere(e, obligation, &mut found);
@@ -105,7 +112,19 @@ fn duplicates(e: &Evidence<'_>, found: &mut Vec<Violation>) {
             by_stage.entry(stage).or_default().push(call);
         }
     }
-    for (stage, calls) in by_stage.into_iter().filter(|(_, calls)| calls.len() > 1) {
+    for (stage, mut calls) in by_stage {
+        // What came back may go another way.
+        while let [first, second, ..] = calls.as_slice() {
+            let another_way =
+                first.came_back && calls[1..].iter().all(|c| c.touch.channel != first.touch.channel);
+            if !another_way || second.at < first.at {
+                break;
+            }
+            calls.remove(0);
+        }
+        if calls.len() < 2 {
+            continue;
+        }
         let doubtful = calls[..calls.len() - 1].iter().any(|call| !call.fate.answered);
         let rule = if doubtful { Rule::DuplicateAfterUnknown } else { Rule::DuplicateKnown };
         let touches: Vec<String> = calls.iter().map(|c| c.touch.id.to_string()).collect();
@@ -189,7 +208,8 @@ fn against_law(e: &Evidence<'_>, call: &Call, found: &mut Vec<Violation>) {
     }
     let others = accepted(e).filter(|o| o.touch.customer == call.touch.customer && !std::ptr::eq(*o, call));
     for earlier in others.filter(|o| o.named_at <= call.named_at) {
-        if day(earlier.named_at) == on && earlier.at <= call.at {
+        // What came back was an attempt for the law, and no message of the day for the lender.
+        if day(earlier.named_at) == on && earlier.at <= call.at && !earlier.came_back {
             breach(Rule::AgainstCap, "the second message of a day");
         }
         if !is_overdue(call, on) {
@@ -215,6 +235,7 @@ fn records(e: &Evidence<'_>, found: &mut Vec<Violation>) {
         let doubtful = calls().any(|c| !c.fate.answered);
         let ending = format!("#{}", touch.touch.id);
         let excused = e.state.excused.iter().any(|(_, sk)| sk.ends_with(&ending));
+        let told = was_told(e, touch, touch.state);
         let mut wrong = |rule, detail: &str| {
             found.push(Violation {
                 rule,
@@ -224,7 +245,8 @@ fn records(e: &Evidence<'_>, found: &mut Vec<Violation>) {
         match touch.state {
             TouchState::Claimed => wrong(Rule::Lost, "nobody settled it"),
             TouchState::Sent if !has => wrong(Rule::Lost, "the provider has no such message"),
-            TouchState::Sent if doubtful => wrong(Rule::WrongRecord, "nobody can know that"),
+            TouchState::Sent if doubtful && !told => wrong(Rule::WrongRecord, "nobody can know that"),
+            TouchState::Failed if told => {}
             TouchState::Failed | TouchState::Prevented | TouchState::Superseded | TouchState::Planned
                 if has =>
             {
@@ -241,10 +263,13 @@ fn records(e: &Evidence<'_>, found: &mut Vec<Violation>) {
             TouchState::Failed | TouchState::Unknown if touch.reason.is_none() => {
                 wrong(Rule::WrongRecord, "no reason is given");
             }
-            TouchState::Delivered | TouchState::Bounced | TouchState::Complained => {
-                wrong(Rule::WrongRecord, "no provider of these worlds reports that");
+            TouchState::Delivered | TouchState::Bounced | TouchState::Complained if !told => {
+                wrong(Rule::WrongRecord, "the provider said no such thing");
             }
             TouchState::Sent
+            | TouchState::Delivered
+            | TouchState::Bounced
+            | TouchState::Complained
             | TouchState::Failed
             | TouchState::Unknown
             | TouchState::Prevented
@@ -267,7 +292,15 @@ fn ended(e: &Evidence<'_>, obligation: usize, dpd: i32) -> bool {
     let about = |i: &TouchItem| {
         i.obligation == row.obligation.id && i.due_on == row.obligation.due_on && i.dpd >= dpd
     };
-    let is_end = |state| matches!(state, TouchState::Sent | TouchState::Failed | TouchState::Unknown);
+    let is_end = |state| match state {
+        TouchState::Sent
+        | TouchState::Failed
+        | TouchState::Unknown
+        | TouchState::Delivered
+        | TouchState::Bounced
+        | TouchState::Complained => true,
+        TouchState::Planned | TouchState::Claimed | TouchState::Prevented | TouchState::Superseded => false,
+    };
     e.touches.iter().flatten().any(|t| is_end(t.state) && t.touch.items.iter().any(about))
 }
 
@@ -294,6 +327,7 @@ fn stands(e: &Evidence<'_>, obligation: usize, on: NaiveDate) -> Stands {
         .iter()
         .map(|p| p.channel)
         .filter(|c| world.channels.contains(c))
+        .filter(|c| !may_be_suppressed(e, &world.customers[owner].id, *c))
         .collect();
     for ((_, fact), known) in world.facts.iter().zip(&e.course.known) {
         match fact {
@@ -352,7 +386,8 @@ fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violatio
         | ReasonCode::NoContactPoint
         | ReasonCode::NoConsent => !now.reachable,
         ReasonCode::AlreadyTried => {
-            e.touches.iter().flatten().any(|t| t.touch.customer == *customer && t.state == TouchState::Failed)
+            let tried = [TouchState::Failed, TouchState::Bounced, TouchState::Complained];
+            e.touches.iter().flatten().any(|t| t.touch.customer == *customer && tried.contains(&t.state))
         }
         ReasonCode::StageExpired => expired || due.dpd <= 0,
         ReasonCode::StageReached

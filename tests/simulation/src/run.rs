@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use runtime::batch::event_of;
 use runtime::job::{DueEvent, Job, TouchJob};
+use scan_due::SWEEP_HOURS_BACK_MAX;
 
 use crate::climate::Climate;
 use crate::facts::{Entry, Ledger, write};
@@ -168,7 +169,8 @@ impl<'w> Run<'w> {
             let later = [
                 (60, DueEvent::Wave { tenant: tenant.clone() }),
                 (gap_ms / 1_000, DueEvent::Sweep { tenant: tenant.clone(), hours_back: SWEEP_HOURS_BACK }),
-                (10 * 60, DueEvent::Sweep { tenant: tenant.clone(), hours_back: SWEEP_HOURS_BACK }),
+                // Once a day as far back as a fence remembers: every sweep of two days may fail.
+                (10 * 60, DueEvent::Sweep { tenant: tenant.clone(), hours_back: SWEEP_HOURS_BACK_MAX }),
             ];
             for (minutes, event) in later {
                 self.plan(at + minutes * MINUTE_MS, Task::Due { event, tries: 0 });
@@ -207,7 +209,7 @@ impl<'w> Run<'w> {
                 task @ (Task::Batch { .. } | Task::Due { .. } | Task::Fact { .. }) => self.start(task),
             }
         }
-        for pipe in [Pipe::Plan, Pipe::Email, Pipe::Sms] {
+        for pipe in [Pipe::Plan, Pipe::Email, Pipe::Sms, Pipe::Events] {
             if self.actors.len() < ACTORS_MAX {
                 self.receive(pipe);
             }
@@ -253,6 +255,7 @@ impl<'w> Run<'w> {
                         Pipe::Plan => plan_shard::handle(&functions.plan, event, clock).await,
                         Pipe::Email => delivery::handle(&functions.email, event, clock).await,
                         Pipe::Sms => delivery::handle(&functions.sms, event, clock).await,
+                        Pipe::Events => record_delivery::handle(&functions.record, event, clock).await,
                     })
                 })
             }
@@ -363,6 +366,7 @@ impl<'w> Run<'w> {
             if !claimed && self.was_overtaken(&state.messages[at]) {
                 prevented += 1;
             }
+            state.take(*id);
             let duplicate = state.climate.duplicate;
             if state.dice.happens(duplicate) {
                 let visible_at = state.now + state.dice.between(0, 10 * MINUTE_MS);
@@ -434,7 +438,7 @@ fn take_batch(state: &mut State, pipe: Pipe) -> Vec<u64> {
         if ids.len() < most {
             message.receives += 1;
             if message.receives > RECEIVES_MAX {
-                state.note(|| format!("dead letter: {}", message.body));
+                state.note(|| format!("dead letter: {} of {}", message.id, message.pipe.function()));
                 state.dead_letters.push(message);
                 continue;
             }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: one part at a time looks at it, and none keeps it over an await point, so the lock is never waited for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -10,6 +10,7 @@ use domain::touch::Touch;
 
 use crate::climate::Climate;
 use crate::dice::Dice;
+use crate::reports::Told;
 
 /// Which actor, in the order of their starts.
 pub(crate) type ActorId = u64;
@@ -23,6 +24,8 @@ pub(crate) enum Pipe {
     Email,
     /// Touches by SMS.
     Sms,
+    /// What the provider reports.
+    Events,
 }
 
 impl Pipe {
@@ -32,6 +35,7 @@ impl Pipe {
             Self::Plan => "plan-shard",
             Self::Email => "send-email",
             Self::Sms => "send-sms",
+            Self::Events => "record-delivery",
         }
     }
 }
@@ -70,6 +74,8 @@ pub(crate) struct Call {
     pub(crate) at: i64,
     /// The claim it was made under; `None` where there was none.
     pub(crate) claim: Option<u64>,
+    /// Whether the provider reports that the message did not arrive.
+    pub(crate) came_back: bool,
 }
 
 /// A place in the store.
@@ -101,6 +107,12 @@ pub(crate) struct State {
     pub(crate) dead_letters: Vec<Message>,
     next_message: u64,
     pub(crate) calls: Vec<Call>,
+    /// The events that are true.
+    pub(crate) told: Vec<Told>,
+    /// The messages that are forged events.
+    pub(crate) forged: BTreeSet<u64>,
+    /// Those of them that were taken as if they were true.
+    pub(crate) believed: Vec<u64>,
     /// Every state of a touch that was written, in order.
     pub(crate) turns: Vec<Turn>,
     /// The first step at which each actor wrote the fence of a customer: its fact is known from then on.
@@ -131,6 +143,9 @@ impl Scene {
             dead_letters: Vec::new(),
             next_message: 0,
             calls: Vec::new(),
+            told: Vec::new(),
+            forged: BTreeSet::new(),
+            believed: Vec::new(),
             turns: Vec::new(),
             fence_written: BTreeMap::new(),
             excused: Vec::new(),
@@ -146,11 +161,23 @@ impl Scene {
 }
 
 impl State {
-    /// Keeps a message, to be given out at a moment.
-    pub(crate) fn queue(&mut self, pipe: Pipe, body: String, visible_at: i64) {
+    /// Keeps a message, to be given out at a moment; gives its id.
+    pub(crate) fn queue(&mut self, pipe: Pipe, body: String, visible_at: i64) -> u64 {
         self.next_message += 1;
         let (id, queued) = (self.next_message, self.step);
         self.messages.push(Message { id, pipe, body, visible_at, receives: 0, queued });
+        id
+    }
+
+    /// Notes that the function is done with a message: if it carries an event, the event was taken.
+    pub(crate) fn take(&mut self, message: u64) {
+        let step = self.step;
+        if self.forged.contains(&message) {
+            self.believed.push(message);
+        }
+        if let Some(told) = self.told.iter_mut().find(|t| t.messages.contains(&message)) {
+            told.taken.get_or_insert(step);
+        }
     }
 
     /// Writes a line about who is being polled. Lines name ids only.

@@ -66,6 +66,8 @@ pub struct Report {
     pub unknown_reported: u64,
     /// Messages that a fact stopped between plan and send.
     pub prevented: u64,
+    /// Events of the provider that were taken.
+    pub events: u64,
     /// Functions that died.
     pub crashes: u64,
     /// Messages that were given out too often and lie with the dead letters.
@@ -97,6 +99,8 @@ pub struct Totals {
     pub unknown_reported: u64,
     /// Messages that a fact stopped between plan and send.
     pub prevented: u64,
+    /// Events of the provider that were taken.
+    pub events: u64,
     /// Functions that died.
     pub crashes: u64,
     /// Messages with the dead letters.
@@ -118,6 +122,7 @@ impl Totals {
         self.other_violations += report.violations.len() as u64 - known - doubtful - lost;
         self.unknown_reported += report.unknown_reported;
         self.prevented += report.prevented;
+        self.events += report.events;
         self.crashes += report.crashes;
         self.dead_letters += report.dead_letters;
     }
@@ -134,6 +139,7 @@ impl std::ops::AddAssign for Totals {
         self.other_violations += other.other_violations;
         self.unknown_reported += other.unknown_reported;
         self.prevented += other.prevented;
+        self.events += other.events;
         self.crashes += other.crashes;
         self.dead_letters += other.dead_letters;
     }
@@ -201,6 +207,7 @@ impl Simulator {
             sends: state.calls.iter().filter(|c| c.fate.accepted).count() as u64,
             unknown_reported: unknown.count() as u64,
             prevented: course.prevented,
+            events: state.told.iter().filter(|t| t.taken.is_some()).count() as u64,
             crashes: course.crashes,
             dead_letters: state.dead_letters.len() as u64,
             violations,

@@ -14,7 +14,8 @@ use crate::backend::Item;
 use crate::error::StoreError;
 use crate::key::{self, Scope, day_of, day_text, escape, open_fence_sort, open_partition, unescape};
 
-/// A fence as an item. It is in the open index only while something was reached.
+/// A fence as an item. It is in the open index while something was reached, and, after that, until a sweep has seen
+/// that no claim is open: a payment that comes between a claim and its settlement must not hide the claim.
 pub(crate) fn encode_fence(scope: &Scope, customer: &CustomerId, fence: &Fence) -> Item {
     let mut item = keyed(key::fence(&scope.tenant, customer));
     set(&mut item, "v", fence.version);
@@ -32,8 +33,9 @@ pub(crate) fn encode_fence(scope: &Scope, customer: &CustomerId, fence: &Fence) 
     }
     set_some(&mut item, "lc", fence.contacts.iter().map(|c| c.at.timestamp_millis()).max());
     if !fence.reached.is_empty() {
-        let reached = reached_text(fence.reached.iter());
-        set(&mut item, "r", reached);
+        set(&mut item, "r", reached_text(fence.reached.iter()));
+    }
+    if !fence.reached.is_empty() || !fence.contacts.is_empty() {
         set(&mut item, "op", open_partition(&scope.tenant, scope.shard_of(customer)));
         set(&mut item, "os", open_fence_sort(customer));
     }

@@ -161,6 +161,7 @@ fn tell(out: &mut impl Write, totals: &Totals, seconds: f64) -> std::io::Result<
     for (count, what) in [
         (totals.touches, "touches"),
         (totals.sends, "messages that the provider has"),
+        (totals.events, "events of the provider that were taken"),
         (totals.crashes, "functions that died"),
         (totals.unknown_reported, "touches whose outcome nobody knows, reported"),
         (totals.prevented, "messages stopped by a fact between plan and send"),
