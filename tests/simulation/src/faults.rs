@@ -55,7 +55,10 @@ impl Weather for StoreWeather {
             let lost = |i: &&store::NamedItem| match i.state.as_deref() {
                 Some("claimed") => strike == Strike::LoseAnswer,
                 Some(_) => true,
-                None => false,
+                // Who settles a touch reads it first, and gives up where it cannot.
+                None => {
+                    matches!(call.request, Request::Get | Request::BatchGet) && i.sk.starts_with("TOUCH#")
+                }
             };
             let struck: Vec<Place> =
                 call.items.iter().filter(lost).map(|i| (i.pk.clone(), i.sk.clone())).collect();
