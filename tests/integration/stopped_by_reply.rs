@@ -61,7 +61,7 @@ impl Weather for ReplyComes {
 
 async fn replied(moment: Moment, ana: Borrower) -> Stack {
     let tenant: Tenant = toml::from_str(TENANT).expect("the demo's tenant is sound");
-    let raw = Store::memory().expect("a database in memory opens");
+    let raw = Store::simulated().expect("a database in memory opens");
     let reply =
         ReplyComes { raw: raw.clone(), tenant: tenant.id.clone(), moment, came: AtomicBool::new(false) };
     let reply = Arc::new(reply);

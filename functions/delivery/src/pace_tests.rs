@@ -139,7 +139,7 @@ struct World {
 
 impl World {
     async fn new(messages: usize, per_second: u16) -> Self {
-        let store = Store::memory().expect("a database in memory opens");
+        let store = Store::simulated().expect("a database in memory opens");
         store.create_tables().await.expect("tables");
         let mut tenant: Tenant = toml::from_str(TENANT).expect("a tenant");
         tenant.rates.email = Rate::try_from(per_second).expect("a rate");

@@ -14,7 +14,7 @@ use runtime::queue::{ScriptedQueue, Taking};
 use store::{Pause, Request, StoreCall, Strike, Weather};
 
 use crate::reports::follow_up;
-use crate::scene::{Call, Fate, Pipe, Place, Scene, State, Turn, instant};
+use crate::scene::{Ambush, Call, Fate, Pipe, Place, Scene, State, Turn, instant};
 
 /// How long a slow provider takes at most, in milliseconds: an attempt of the real one is given up after 25 seconds.
 const PROVIDER_MS_MAX: i64 = 25_000;
@@ -43,7 +43,19 @@ impl Future for Turnstile {
 pub(crate) struct StoreWeather(pub(crate) Scene);
 
 impl Weather for StoreWeather {
-    fn before<'a>(&'a self, _: &'a StoreCall) -> Pause<'a> {
+    fn before<'a>(&'a self, call: &'a StoreCall) -> Pause<'a> {
+        // Between the decision and its claim is where a fact hurts most.
+        let claimed =
+            |i: &&store::NamedItem| i.sk.starts_with("TOUCH#") && i.state.as_deref() == Some("claimed");
+        if call.request == Request::Transact
+            && let Some(touch) = call.items.iter().find(claimed)
+        {
+            let mut state = self.0.state();
+            let ambush = state.climate.ambush;
+            if state.dice.happens(ambush) {
+                state.ambush = Some(Ambush::Payment(touch.pk.clone()));
+            }
+        }
         Box::pin(Turnstile::default())
     }
 
@@ -80,7 +92,9 @@ impl Weather for StoreWeather {
         } else if call.request == Request::Query {
             let mut state = self.0.state();
             let ambush = state.climate.ambush;
-            state.ambush |= state.dice.happens(ambush);
+            if state.dice.happens(ambush) {
+                state.ambush = Some(Ambush::Next);
+            }
         }
         Box::pin(Turnstile::default())
     }

@@ -17,7 +17,7 @@ use crate::climate::Climate;
 use crate::facts::{Entry, Ledger, write};
 use crate::faults::clock_of_a_function;
 use crate::functions::Functions;
-use crate::scene::{ActorId, Message, Pipe, Place, Scene, State};
+use crate::scene::{ActorId, Ambush, Message, Pipe, Place, Scene, State};
 use crate::world::{Fact, World};
 
 /// How long a function may run, in milliseconds.
@@ -188,8 +188,8 @@ impl<'w> Run<'w> {
             let mut state = self.scene.state();
             (state.now, std::mem::take(&mut state.new_waves), std::mem::take(&mut state.ambush))
         };
-        if ambush {
-            self.let_a_fact_in();
+        if let Some(ambush) = ambush {
+            self.let_a_fact_in(&ambush);
         }
         for at in new_waves {
             if at < self.world.ends_at && self.waves.insert(at) {
@@ -216,16 +216,41 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Lets the next fact come now, before whoever has just read the facts goes on. Facts keep their order.
-    fn let_a_fact_in(&mut self) {
-        let next = self.agenda.iter().find(|(_, task)| matches!(task, Task::Learn { .. }));
-        let Some((place, Task::Learn { index })) = next.map(|(place, task)| (*place, task.clone())) else {
-            return;
+    /// Lets a fact come now, before whoever has just read the facts goes on. Facts keep their order, but for payments,
+    /// which follow from none.
+    fn let_a_fact_in(&mut self, ambush: &Ambush) {
+        let mut ahead = self.agenda.iter().filter_map(|(place, task)| match task {
+            Task::Learn { index } => Some((*place, *index)),
+            Task::Batch { .. } | Task::Due { .. } | Task::Fact { .. } => None,
+        });
+        let next = match ambush {
+            Ambush::Next => ahead.next(),
+            Ambush::Payment(customer) => {
+                let ahead: Vec<_> = ahead.collect();
+                let pays = |(_, index): &&((i64, u64), usize)| self.pays(*index, customer);
+                ahead.iter().find(pays).or(ahead.first()).copied()
+            }
         };
+        let Some((place, index)) = next else { return };
         self.agenda.remove(&place);
         if let Some(entry) = self.ledger.learn(self.world, index) {
             self.favourite = Some(self.next_actor);
             self.start(Task::Fact { index, entry, tries: 0 });
+        }
+    }
+
+    /// Whether a fact is a payment of the customer with this partition.
+    fn pays(&self, index: usize, partition: &str) -> bool {
+        match &self.world.facts[index].1 {
+            Fact::Pay { obligation, .. } => {
+                let customer = &self.world.customers[self.world.owners[*obligation]];
+                partition.ends_with(&format!("#CUST#{}", customer.id))
+            }
+            Fact::Dispute { .. }
+            | Fact::OptOut { .. }
+            | Fact::Suppress { .. }
+            | Fact::Appear { .. }
+            | Fact::Policy => false,
         }
     }
 

@@ -121,9 +121,18 @@ pub(crate) struct State {
     pub(crate) excused: Vec<Place>,
     /// Moments for which a touch waits that nobody was woken for yet, in milliseconds.
     pub(crate) new_waves: Vec<i64>,
-    /// Whether the next fact comes now.
-    pub(crate) ambush: bool,
+    /// Whether a fact comes now, and which.
+    pub(crate) ambush: Option<Ambush>,
     pub(crate) trace: Option<Vec<String>>,
+}
+
+/// A fact that comes before whoever works goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ambush {
+    /// The next one, whoever it is about.
+    Next,
+    /// A payment of the customer with this partition, else the next one.
+    Payment(String),
 }
 
 /// The scene of a world. Clones share it.
@@ -150,7 +159,7 @@ impl Scene {
             fence_written: BTreeMap::new(),
             excused: Vec::new(),
             new_waves: Vec::new(),
-            ambush: false,
+            ambush: None,
             trace: traced.then(Vec::new),
         })))
     }

@@ -26,6 +26,7 @@
 mod branches;
 mod check;
 mod context;
+mod message;
 mod wordings;
 
 use std::collections::BTreeMap;
@@ -37,10 +38,11 @@ use serde::Deserialize;
 
 use crate::channel::Channel;
 use crate::ids::TemplateId;
-use crate::sms::{self, SmsSize};
+use crate::sms;
 
 pub(crate) use branches::{CONDITIONS_MAX, TooManyBranches};
 pub use context::{MessageContext, MessageItem, MessageLender, first_name};
+pub use message::Message;
 
 /// The longest source of one part, in bytes.
 pub const PART_BYTES_MAX: usize = 60_000;
@@ -235,27 +237,6 @@ pub enum RenderError {
         /// The kind of failure, without any value.
         reason: String,
     },
-}
-
-/// A rendered message. It has no `Debug`, since its content is about one customer.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Message {
-    /// The subject, of an email.
-    pub subject: Option<String>,
-    /// The plain text.
-    pub text: String,
-    /// The HTML part, of an email.
-    pub html: Option<String>,
-    /// What the text costs, of a text message.
-    pub sms: Option<SmsSize>,
-}
-
-impl Message {
-    /// How many units of a channel's rate and quota it takes: the parts of a text message, and 1 of any other.
-    #[must_use]
-    pub fn send_units(&self) -> u32 {
-        self.sms.map_or(1, |size| u32::try_from(size.parts).unwrap_or(u32::MAX))
-    }
 }
 
 /// Compiled templates.

@@ -1,5 +1,9 @@
 //! What the access patterns may consume. The figures do not depend on the machine.
 
+use chrono::TimeDelta;
+use domain::send_rate::SendLimits;
+use domain::tenant::Rate;
+
 use super::*;
 use crate::{Outcome, TouchKey};
 
@@ -8,6 +12,7 @@ on_every_billed_backend!(
     a_scan_of_a_thousand_open_obligations_costs_few_read_units,
     facts_are_read_in_one_request,
     a_decision_that_sends_nothing_costs_few_write_units,
+    a_grant_for_ten_messages_costs_one_write_unit,
 );
 
 /// The units of one reminder, each item below 1 KB: at most ten, also where it waited.
@@ -104,4 +109,17 @@ async fn facts_are_read_in_one_request(store: &Store) {
     let used = store.capacity().snapshot()["facts"];
     // Neither touches nor payments are among the facts: all is within 4 KB.
     assert_eq!((used.requests, used.read_units), (1, 1.0));
+}
+
+/// Ten messages that ask for their moments together: one write.
+async fn a_grant_for_ten_messages_costs_one_write_unit(store: &Store) {
+    let (tenant, at) = (scope().tenant, (at(6, 15), TimeDelta::seconds(20)));
+    let limits = SendLimits { rate: Rate::try_from(100).unwrap(), per_day: std::num::NonZeroU32::new(1_000) };
+    for _ in 0..3 {
+        store.grant_slots(&tenant, Channel::Sms, limits, &[2; 10], at).await.unwrap();
+    }
+    store.capacity().reset();
+    store.grant_slots(&tenant, Channel::Sms, limits, &[2; 10], at).await.unwrap();
+    let used = store.capacity().snapshot()["rate"];
+    assert_eq!((used.requests, used.read_units, used.write_units), (2, 1.0, 1.0));
 }

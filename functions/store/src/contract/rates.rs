@@ -1,4 +1,4 @@
-//! Send rates: senders at the same time are granted different moments, and a grant costs little.
+//! Send rates: senders at the same time are granted different moments, and what was granted is kept.
 
 use chrono::TimeDelta;
 use domain::send_rate::{PutOff, SendLimits, Slot};
@@ -6,11 +6,7 @@ use domain::tenant::Rate;
 
 use super::*;
 
-on_every_backend!(
-    two_senders_are_granted_different_moments,
-    a_grant_for_ten_messages_costs_one_write_unit,
-    a_quota_and_a_refusal_are_kept_between_senders,
-);
+on_every_backend!(two_senders_are_granted_different_moments, a_quota_and_a_refusal_are_kept_between_senders,);
 
 fn limits(per_second: u16, per_day: Option<u32>) -> SendLimits {
     SendLimits {
@@ -31,17 +27,6 @@ async fn two_senders_are_granted_different_moments(store: &Store) {
     assert_eq!(all, expected);
     let sms = store.grant_slots(&tenant, Channel::Sms, limits(10, None), &[1], at).await.unwrap();
     assert_eq!(sms, [Slot::At(at.0)], "each channel has its own rate");
-}
-
-async fn a_grant_for_ten_messages_costs_one_write_unit(store: &Store) {
-    let (tenant, at) = (scope().tenant, (at(6, 15), TimeDelta::seconds(20)));
-    for _ in 0..3 {
-        store.grant_slots(&tenant, Channel::Sms, limits(100, Some(1_000)), &[2; 10], at).await.unwrap();
-    }
-    store.capacity().reset();
-    store.grant_slots(&tenant, Channel::Sms, limits(100, Some(1_000)), &[2; 10], at).await.unwrap();
-    let used = store.capacity().snapshot()["rate"];
-    assert_eq!((used.requests, used.read_units, used.write_units), (2, 1.0, 1.0));
 }
 
 async fn a_quota_and_a_refusal_are_kept_between_senders(store: &Store) {

@@ -131,7 +131,10 @@ fn an_unreadable_attribute_is_named() {
     let mut item = encode_fence(&scope(), &CustomerId::new("c").unwrap(), &Fence::default());
     set(&mut item, "k", "not contacts");
     let error = decode_fence(&item).unwrap_err();
-    assert_eq!(error.to_string(), "a stored fence has an unreadable k; expected contacts");
+    assert_eq!(
+        error.to_string(),
+        "the stored fence at T#lender-co#CUST#c FENCE has an unreadable k; expected contacts"
+    );
     item.remove("v");
     assert!(decode_fence(&item).is_err());
 }
