@@ -30,7 +30,14 @@ fn assert_caught(fault: DeliberateFault, as_one_of: &[Rule]) {
 
 #[test]
 fn a_claim_without_condition_is_seen() {
-    let shows = [Rule::DuplicateKnown, Rule::DuplicateAfterUnknown, Rule::AgainstCap, Rule::WrongRecord];
+    // The fence is a condition of a claim, too.
+    let shows = [
+        Rule::DuplicateKnown,
+        Rule::DuplicateAfterUnknown,
+        Rule::AgainstCap,
+        Rule::AgainstFacts,
+        Rule::WrongRecord,
+    ];
     assert_caught(DeliberateFault::ClaimWithoutCondition, &shows);
 }
 

@@ -38,6 +38,9 @@ impl Future for Turnstile {
     }
 }
 
+/// How many times rarer a fact comes after a query than before a claim.
+const QUERIES_FOR_AN_AMBUSH: i64 = 10;
+
 /// The weather over the store.
 #[derive(Debug)]
 pub(crate) struct StoreWeather(pub(crate) Scene);
@@ -75,6 +78,13 @@ impl Weather for StoreWeather {
             let struck: Vec<Place> =
                 call.items.iter().filter(lost).map(|i| (i.pk.clone(), i.sk.clone())).collect();
             state.excused.extend(struck);
+            // A settlement that moves the fence reads the facts of its customer, and gives up where it cannot.
+            if call.request == Request::Query {
+                let actor = state.actor;
+                let is_open = |t: &&Turn| t.actor == actor && t.state == "claimed";
+                let open: Vec<Place> = state.turns.iter().filter(is_open).map(|t| t.place.clone()).collect();
+                state.excused.extend(open);
+            }
         }
         if strike != Strike::Spare {
             state.note(|| format!("{:?} {:?}: {}", strike, call.request, places(call)));
@@ -91,7 +101,8 @@ impl Weather for StoreWeather {
             }
         } else if call.request == Request::Query {
             let mut state = self.0.state();
-            let ambush = state.climate.ambush;
+            // Rarely: there are many queries, and whatever came early comes no more before a claim.
+            let ambush = state.climate.ambush / QUERIES_FOR_AN_AMBUSH;
             if state.dice.happens(ambush) {
                 state.ambush = Some(Ambush::Next);
             }
