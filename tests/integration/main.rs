@@ -7,6 +7,7 @@ mod delivery_races;
 mod delivery_waits;
 mod evidence;
 mod fixture;
+mod pauses;
 mod policy_texts;
 mod replay;
 mod tidy;

@@ -75,6 +75,9 @@ pub enum Delivered {
         /// The code of the decisive reason.
         reason: String,
     },
+    /// The tenant is paused: nothing was decided or claimed. A touch that waited keeps waiting, another is planned again
+    /// by the first scan after the pause.
+    Paused,
     /// The contact rules move it to a later moment.
     Deferred,
     /// The facts of the moment ask for another channel, whose queue has it now.
@@ -163,6 +166,9 @@ pub async fn deliver(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<
         return Err(DeliveryError::WrongQueue { found: job.channel, expected: deps.channel, touch });
     }
     let rules = deps.rules.load(&deps.store, &job.tenant).await?;
+    if rules.tenant.paused.is_some() {
+        return Ok(Delivered::Paused);
+    }
     let handled = decide_and_send(deps, job, &rules, now).await?;
     if let Some(wave) = job.wave {
         end_wait(deps, job, wave, &handled, now).await;

@@ -26,6 +26,7 @@ use runtime::decision_log::{DecisionLine, DecisionLog};
 use runtime::job::{JOB_VERSION, ShardJob, TouchJob};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
+use runtime::schedule::Schedules;
 use serde::Serialize;
 use store::{OpenEntry, Recording, Store, StoreError, SuppressionKey};
 
@@ -56,6 +57,8 @@ pub struct Deps {
     pub suppression: SuppressionKey,
     /// Where verdicts go.
     pub decisions: DecisionLog,
+    /// Where the first wave of the shard is scheduled; each wave schedules the next.
+    pub schedules: Schedules,
 }
 
 /// What was read and decided in one shard.
@@ -71,6 +74,8 @@ pub struct Planned {
     pub waiting: usize,
     /// Open hours that are too short for what is to be sent in them, at the tenant's rates.
     pub overfull: Vec<Overfull>,
+    /// Whether the tenant is paused; then nothing was planned.
+    pub paused: bool,
 }
 
 /// Why a shard could not be planned. The job can be run again.
@@ -123,6 +128,10 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
 /// [`PlanError`] when the rules, the store or a queue fail; what was already queued is harmless when it is planned again.
 pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Result<Planned, PlanError> {
     let rules = deps.rules.load(&deps.store, &job.tenant).await?;
+    if rules.tenant.paused.is_some() {
+        tracing::warn!(tenant = %job.tenant, shard = job.shard, "the tenant is paused; nothing was planned");
+        return Ok(Planned { paused: true, ..Planned::default() });
+    }
     let open = open_by_customer(deps, job, &rules.policy).await?;
     let mut reached = reached_by_customer(deps, job).await?;
     let mut planned = Planned { customers: open.len(), ..Planned::default() };
@@ -143,11 +152,20 @@ pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Resu
     }
     planned.touches = outgoing.email.len() + outgoing.sms.len();
     planned.waiting = outgoing.waiting;
+    schedule_first(deps, job, outgoing.first_wave_at, now).await;
     planned.overfull = outgoing.loads.overfull(&rules.tenant.rates, rules.tenant.shards);
     warn_of(job, &planned.overfull);
     deps.email.send(&outgoing.email).await?;
     deps.sms.send(&outgoing.sms).await?;
     Ok(planned)
+}
+
+/// Schedules the first wave of what waits. Where that fails, the regular look at what waits finds it.
+async fn schedule_first(deps: &Deps, job: &ShardJob, at: Option<DateTime<Utc>>, now: DateTime<Utc>) {
+    let Some(at) = at else { return };
+    if let Err(error) = deps.schedules.wave(&job.tenant, at, now).await {
+        tracing::warn!(tenant = %job.tenant, shard = job.shard, %error, "the wave has no schedule of its own");
+    }
 }
 
 /// Says before the first message that a plan cannot be finished in time.
@@ -175,6 +193,7 @@ struct Outgoing {
     email: Vec<TouchJob>,
     sms: Vec<TouchJob>,
     waiting: usize,
+    first_wave_at: Option<DateTime<Utc>>,
     loads: Loads,
 }
 
@@ -256,6 +275,8 @@ async fn decide_customer(
         let (touch, until_at) = spread.place(&rules_for, &facts, &prior, first);
         deps.store.plan_touch(&rules.scope(), &touch).await?;
         outgoing.waiting += 1;
+        outgoing.first_wave_at =
+            Some(outgoing.first_wave_at.map_or(touch.send_at, |first| first.min(touch.send_at)));
         outgoing.loads.add(touch.channel, from_at, until_at);
     }
     let zone = known.customer.time_zone.unwrap_or(rules_for.jurisdiction.time_zone());

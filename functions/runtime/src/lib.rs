@@ -11,3 +11,4 @@ pub mod job;
 pub mod lambda;
 pub mod queue;
 pub mod rules;
+pub mod schedule;

@@ -47,5 +47,5 @@ pub(crate) async fn sweep(
         }
     }
     tracing::info!(%tenant, %as_of, abandoned, "claims swept");
-    Ok(Started { as_of, shards: 0, touches: 0, abandoned })
+    Ok(Started { as_of, shards: 0, touches: 0, abandoned, paused: false })
 }

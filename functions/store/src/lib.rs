@@ -23,11 +23,14 @@ mod open;
 mod payments;
 mod record;
 mod reference;
+mod request;
 mod settings;
 mod suppression;
 mod sweep;
 pub mod tables;
+mod tenants;
 mod touch;
+mod upload;
 mod wave;
 
 #[cfg(test)]
@@ -53,10 +56,13 @@ pub use open::{OpenEntry, ReachedEntry};
 pub use payments::PaymentRecord;
 pub use record::{RecordError, Recorded, TouchEvent};
 pub use reference::REFERENCE_DAYS_KEPT;
+pub use request::{ANSWER_BYTES_MAX, ANSWER_HOURS_KEPT, Answer, Begun, REQUEST_LEASE_SECONDS};
 pub use settings::{POLICY_VERSION_MAX, PolicyDoc, SettingsDoc};
 pub use suppression::SuppressionKey;
 pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims};
+pub use tenants::{ChangeOf, SettingsChange, SettingsWritten, TenantAction, TenantPage};
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};
+pub use upload::{UPLOAD_DAYS_KEPT, Upload, UploadPage, UploadRecord, UploadReport, UploadState};
 pub use wave::{WAVE_DAYS_AHEAD_MAX, WaveEntry, WaveKey};
 
 use std::sync::Arc;

@@ -20,6 +20,7 @@ use runtime::decision_log::{DecisionLine, DecisionLog};
 use runtime::job::DueEvent;
 use runtime::queue::{MemoryQueue, Queue};
 use runtime::rules::RulesCache;
+use runtime::schedule::Schedules;
 use store::{SettingsDoc, Store, SuppressionKey};
 
 /// How many jobs a handler gets at once, as SQS would give it.
@@ -85,6 +86,7 @@ impl LocalStack {
                 plan: Queue::Memory(plan_queue.clone()),
                 email: email.clone(),
                 sms: sms.clone(),
+                schedules: Schedules::Off,
             },
             plan: plan_shard::Deps {
                 store: store.clone(),
@@ -93,6 +95,7 @@ impl LocalStack {
                 sms: sms.clone(),
                 suppression: suppression.clone(),
                 decisions: decisions.clone(),
+                schedules: Schedules::Off,
             },
             email: delivery_on(Channel::Email),
             sms: delivery_on(Channel::Sms),

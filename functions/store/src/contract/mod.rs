@@ -10,6 +10,7 @@ mod imports;
 mod people;
 mod records;
 mod scans;
+mod tenants;
 mod touches;
 
 use chrono::{DateTime, NaiveDate, Utc};
