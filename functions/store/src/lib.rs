@@ -32,6 +32,7 @@ mod suppression;
 mod sweep;
 pub mod tables;
 mod touch;
+mod unknown;
 mod wave;
 
 #[cfg(test)]
@@ -62,6 +63,7 @@ pub use settings::{POLICY_VERSION_MAX, PolicyDoc, ProfileDoc, SettingsDoc};
 pub use suppression::SuppressionKey;
 pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims, UnknownTouch};
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};
+pub use unknown::{FoundOut, UNKNOWN_BATCH_MAX};
 pub use wave::{WAVE_DAYS_AHEAD_MAX, WaveEntry, WaveKey};
 
 use std::sync::Arc;

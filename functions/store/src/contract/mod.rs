@@ -12,6 +12,7 @@ mod rates;
 mod records;
 mod scans;
 mod touches;
+mod unknown;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::channel::{Channel, Purpose, Tone};
