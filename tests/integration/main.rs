@@ -18,5 +18,6 @@ mod replay;
 mod stopped_by_reply;
 mod template;
 mod tidy;
+mod unknown;
 mod unreadable;
 mod vectors;
