@@ -4,6 +4,8 @@
 //! went out, sends nothing: whoever takes a message decides anew. What is shown names ids and no person.
 
 mod shown;
+#[cfg(feature = "aws")]
+mod sqs;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +14,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use shown::shown_body;
+#[cfg(feature = "aws")]
+pub use sqs::{HOLD_SECONDS, LETTERS_MAX, REDRIVEN_MAX, SqsDeadLetterError, SqsDeadLetters, SqsPlace};
 
 /// A queue, by the function that takes from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
