@@ -19,5 +19,6 @@ mod replay;
 mod stopped_by_reply;
 mod template;
 mod tidy;
+mod unknown;
 mod unreadable;
 mod vectors;

@@ -58,7 +58,7 @@ pub struct Started {
     pub touches: usize,
     /// How many abandoned claims became unknown.
     pub abandoned: usize,
-    /// How many touches of those that a sweep looked at are unknown, the abandoned ones included.
+    /// How many touches are unknown: those that this sweep found, and those of earlier ones that nobody has settled.
     pub unknown: usize,
     /// How many unknown messages were handed to their channel for a second attempt.
     pub again: usize,

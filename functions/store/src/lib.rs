@@ -35,6 +35,7 @@ pub mod tables;
 mod tenants;
 mod touch;
 mod upload;
+mod unknown;
 mod wave;
 
 #[cfg(test)]
@@ -68,6 +69,7 @@ pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims, UnknownTouch};
 pub use tenants::{ChangeOf, SettingsChange, SettingsWritten, TenantAction, TenantPage};
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};
 pub use upload::{UPLOAD_DAYS_KEPT, Upload, UploadPage, UploadRecord, UploadReport, UploadState};
+pub use unknown::{FoundOut, UNKNOWN_BATCH_MAX};
 pub use wave::{WAVE_DAYS_AHEAD_MAX, WaveEntry, WaveKey};
 
 use std::sync::Arc;

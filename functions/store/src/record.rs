@@ -11,7 +11,7 @@ use domain::delivery::{
     Code, Folded, HistoryEntry, Refused, Report, SOFT_BOUNCES_MAX, Source, Step, Transition, fold,
     soft_bounces_with,
 };
-use domain::fact_record::RecordedFact;
+use domain::fact_record::{PersonWord, RecordedFact};
 use domain::fence::{FailedAttempt, Fence};
 use domain::ids::{CustomerId, TenantId};
 use domain::touch::TouchState;
@@ -107,16 +107,17 @@ struct Consequences {
     fell_back: bool,
 }
 
-/// A report, and the touch that it is about.
+/// A report, the touch that it is about, and whose word it is where a person said it.
 struct Said<'a> {
     stored: &'a StoredTouch,
     event: &'a TouchEvent,
+    person: Option<&'a PersonWord>,
     recorded_at: DateTime<Utc>,
 }
 
 impl Store {
     /// Records what was said about a touch, with what follows from it: one write unit where nothing does. Again is
-    /// fine. A person settles an unknown touch by this, too. Counted as `record`.
+    /// fine. A person settles an unknown touch by [`Self::settle_unknown`]. Counted as `record`.
     ///
     /// # Errors
     /// [`RecordError::Missing`] and [`RecordError::Refused`] for what cannot be recorded, [`RecordError::Store`] when
@@ -141,6 +142,18 @@ impl Store {
         event: &TouchEvent,
         recorded_at: DateTime<Utc>,
     ) -> Result<Recorded, RecordError> {
+        self.record_word(tenant, secret, touch, (event, None), recorded_at).await
+    }
+
+    /// The same, with whose word it is.
+    pub(crate) async fn record_word(
+        &self,
+        tenant: &TenantId,
+        secret: Option<&SuppressionKey>,
+        touch: &TouchKey,
+        (event, person): (&TouchEvent, Option<&PersonWord>),
+        recorded_at: DateTime<Utc>,
+    ) -> Result<Recorded, RecordError> {
         let place = touch.key(tenant);
         for _ in 0..RECORD_TRIES_MAX {
             let item = self.get("record", place.clone()).await?.ok_or(RecordError::Missing)?;
@@ -162,7 +175,8 @@ impl Store {
                 item: next.encode(place.clone()),
                 condition: Some(as_read(&item, &stored)?),
             };
-            let all = self.consequences(tenant, secret, &stored, &folded, event, recorded_at).await?;
+            let said = Said { stored: &stored, event, person, recorded_at };
+            let all = self.consequences(tenant, secret, &folded, &said).await?;
             let (is_suppressed, fell_back) = (all.is_suppressed, all.fell_back);
             let written = if all.writes.is_empty() {
                 self.write("record", put).await
@@ -192,11 +206,10 @@ impl Store {
         &self,
         tenant: &TenantId,
         secret: Option<&SuppressionKey>,
-        stored: &StoredTouch,
         folded: &Folded,
-        event: &TouchEvent,
-        recorded_at: DateTime<Utc>,
+        said: &Said<'_>,
     ) -> Result<Consequences, StoreError> {
+        let Said { stored, event, recorded_at, .. } = *said;
         let channel = stored.touch.channel;
         let mut all = Consequences::default();
         let places: Vec<Key> = secret.map_or_else(Vec::new, |secret| {
@@ -226,10 +239,9 @@ impl Store {
             all.writes.push(suppression_write(place, &event.reason, recorded_at));
             all.is_suppressed = true;
         }
-        let said = Said { stored, event, recorded_at };
         // A second attempt at the message carries the stages now.
         let may_fall_back = folded.may_fall_back && stored.resent_as.is_none();
-        move_fence(tenant, &facts.fence, &said, may_fall_back, &mut all);
+        move_fence(tenant, &facts.fence, said, may_fall_back, &mut all);
         Ok(all)
     }
 
@@ -276,7 +288,7 @@ fn move_fence(
     may_fall_back: bool,
     all: &mut Consequences,
 ) {
-    let Said { stored, event, recorded_at } = said;
+    let Said { stored, event, person, recorded_at } = said;
     let Some(claimed_at) = stored.claimed_at else { return };
     let (touch, mut next) = (&stored.touch, fence.clone());
     let mut fell_back = Vec::new();
@@ -296,6 +308,7 @@ fn move_fence(
         source: event.transition.source.as_str().to_owned(),
         suppressed: all.is_suppressed,
         fell_back,
+        person: person.cloned(),
     };
     let (entry, hash) = fact_entry((tenant, &touch.customer), fence, fact, *recorded_at);
     next.version += 1;

@@ -4,27 +4,30 @@
 //! Invariant: nothing here decides anything. Jobs travel as the JSON that SQS would carry, in the order they were
 //! queued, so a run can be repeated. Whoever opens it holds its folder alone.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::{Outbox, Sender};
 use chrono::{DateTime, Utc};
+use delivery::{Delivered, DeliveryError, deliver};
 use domain::channel::Channel;
 use domain::choice::OptOutKey;
 use domain::ids::TenantId;
 use domain::policy::Policy;
 use domain::tenant::Tenant;
+use domain::verdict::ReasonCode;
 use plan_shard::Overfull;
 use runtime::batch::each_job;
 use runtime::dead_letter::QueueName;
 use runtime::decision_log::{DecisionLine, DecisionLog};
-use runtime::job::{DueEvent, ShardJob};
+use runtime::job::{DueEvent, ShardJob, TouchJob};
 use runtime::local_queue::LocalQueues;
 use runtime::queue::Queue;
 use runtime::rules::RulesCache;
 use runtime::schedule::Schedules;
-use scan_due::SWEEP_HOURS_BACK_MAX;
 use store::{SettingsDoc, Store, SuppressionKey};
 
 /// How many jobs a handler gets at once, as SQS would give it.
@@ -45,6 +48,7 @@ pub(crate) struct LocalStack {
     sms: delivery::Deps,
     queues: LocalQueues,
     decisions: DecisionLog,
+    prevented: Mutex<BTreeMap<String, u64>>,
 }
 
 impl LocalStack {
@@ -111,6 +115,7 @@ impl LocalStack {
             tenant,
             queues,
             decisions,
+            prevented: Mutex::default(),
         }
     }
 
@@ -159,9 +164,15 @@ impl LocalStack {
         self.decisions.take()
     }
 
-    /// Settles the claims that a process left behind which was killed, and says how many touches are unknown.
-    pub(crate) async fn sweep(&self, now: DateTime<Utc>) -> anyhow::Result<usize> {
-        let event = DueEvent::Sweep { tenant: self.tenant.clone(), hours_back: SWEEP_HOURS_BACK_MAX };
+    /// How many planned messages a fact has stopped since the last call, by the code of the reason.
+    pub(crate) fn take_prevented(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.prevented.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Settles the claims of the last hours that a process left behind which was killed, and says how many touches are
+    /// unknown.
+    pub(crate) async fn sweep(&self, hours_back: u16, now: DateTime<Utc>) -> anyhow::Result<usize> {
+        let event = DueEvent::Sweep { tenant: self.tenant.clone(), hours_back };
         let swept = scan_due::handle(&self.scan, event, now).await.context("the sweep could not start")?;
         Ok(swept.unknown)
     }
@@ -200,8 +211,8 @@ impl LocalStack {
         loop {
             let given = self.queues.give(queue, BATCH_SIZE, now, async |event| match queue {
                 QueueName::PlanShard => plan_shard::handle(&self.plan, event, now).await,
-                QueueName::SendEmail => delivery::handle(&self.email, event, now).await,
-                QueueName::SendSms => delivery::handle(&self.sms, event, now).await,
+                QueueName::SendEmail => self.send(&self.email, event, now).await,
+                QueueName::SendSms => self.send(&self.sms, event, now).await,
                 // No provider reports to this machine; what a person put there stays for another to look at.
                 QueueName::RecordDelivery => {
                     runtime::batch::refuse_all(event, "no provider reports to a local run")
@@ -214,6 +225,21 @@ impl LocalStack {
             messages += given.messages;
             progress();
         }
+    }
+
+    /// Delivers the touches of a batch as the sending function does, and counts those that a fact has stopped.
+    async fn send(&self, deps: &delivery::Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
+        each_job(event, async |job: TouchJob| {
+            if let Delivered::Prevented { reason } = deliver(deps, &job, now).await?
+                // It went out another way: nothing was stopped.
+                && reason != ReasonCode::StageReached.as_str()
+            {
+                let mut prevented = self.prevented.lock().unwrap_or_else(PoisonError::into_inner);
+                *prevented.entry(reason).or_default() += 1;
+            }
+            Ok::<(), DeliveryError>(())
+        })
+        .await
     }
 }
 

@@ -187,6 +187,15 @@ pub(crate) struct Report {
     pub(crate) source: String,
     pub(crate) suppressed: bool,
     pub(crate) fell_back: Vec<String>,
+    pub(crate) person: Option<Person>,
+}
+
+/// Whose word a report is, and what it rests on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Person {
+    pub(crate) by: String,
+    pub(crate) evidence: String,
 }
 
 /// A choice of the customer.

@@ -9,9 +9,9 @@ use chrono::{DateTime, Days};
 
 use crate::Problem;
 use crate::chain::{Link, first_of, instant};
-use crate::document::{Chosen, Document, Fact, Report};
-use crate::file::{AgreedHours, Contact, EvidenceFile, Item, Obligation, Word};
-use crate::touches::Claim;
+use crate::document::{Chosen, Document, Fact, Person, Report};
+use crate::file::{AgreedHours, Contact, EvidenceFile, Item, Obligation, Said, Word};
+use crate::touches::{Claim, code_of};
 
 /// How many days contacts are kept.
 const CONTACT_DAYS_KEPT: u64 = 35;
@@ -172,7 +172,7 @@ fn reports(file: &EvidenceFile, links: &[Link<'_>], claims: &[Claim<'_>]) -> Res
                 let touch = file.touches.iter().find(|t| {
                     t.id == report.touch
                         && t.claimed_at_ms == Some(report.claimed_at_ms)
-                        && t.history.iter().any(|s| s.report == report.report && s.source == report.source)
+                        && t.history.iter().any(|s| is_told(s, report))
                 });
                 let is_kept =
                     claims.iter().any(|c| c.touch.id == report.touch && c.at_ms == report.claimed_at_ms);
@@ -201,6 +201,14 @@ fn reports(file: &EvidenceFile, links: &[Link<'_>], claims: &[Claim<'_>]) -> Res
         }
     }
     Ok(())
+}
+
+/// Whether an entry of a history is what a report on record says, in the words of the person where one said it.
+fn is_told(said: &Said, report: &Report) -> bool {
+    let is_word = |word: &Person| said.code == code_of(&format!("{}: {}", word.by, word.evidence));
+    said.report == report.report
+        && said.source == report.source
+        && report.person.as_ref().is_none_or(|word| report.source == "person" && is_word(word))
 }
 
 /// Every choice of the customer stands among the words on consent, or is the hours that hold; and no word that says it

@@ -56,7 +56,7 @@ pub(crate) struct ReplayArguments {
     #[arg(long)]
     to: NaiveDate,
     /// The folder for the messages, the verdicts, the summary and the database.
-    #[arg(long)]
+    #[arg(long, visible_alias = "folder")]
     out: PathBuf,
     /// Prints the figures as one JSON object.
     #[arg(long)]
@@ -151,7 +151,7 @@ fn read_rows(arguments: &ReplayArguments) -> anyhow::Result<(Vec<AccountRow>, Re
             RowOutcome::Record(Record::Payment(_)) => {
                 return Err("a file of payments; expected one of receivables".into());
             }
-            RowOutcome::Bad(errors) => errors.iter().for_each(|error| eprintln!("{error}")),
+            RowOutcome::Bad(errors) => errors.iter().for_each(|error| tell!("{error}")),
         }
         Ok(())
     })
@@ -263,17 +263,19 @@ fn history_of(row: &AccountRow) -> ObligationHistory {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the report is what the command is for")]
 fn print(arguments: &ReplayArguments, totals: &Totals, report: &Report, json: &str, out: &Path) {
     if arguments.json {
-        print!("{json}");
+        say_part!("{json}");
         return;
     }
-    println!(
+    say!(
         "Replayed    {} days, {} to {}, under {}",
-        totals.days, arguments.from, arguments.to, arguments.jurisdiction
+        totals.days,
+        arguments.from,
+        arguments.to,
+        arguments.jurisdiction
     );
-    print!("{totals}");
-    print!("{report}");
-    println!("Files       {}", out.display());
+    say_part!("{totals}");
+    say_part!("{report}");
+    say!("Files       {}", out.display());
 }
