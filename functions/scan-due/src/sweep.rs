@@ -1,8 +1,10 @@
-//! The sweep: claims that nobody settled become unknown, so that nothing stays claimed for ever. Where the tenant prefers
-//! delivery, messages that stay unknown are handed to their channel once more.
+//! The sweep: claims that nobody settled become unknown, so that nothing stays claimed for ever; those under which no
+//! provider was called are dispatched again. Where the tenant prefers delivery, messages that stay unknown are handed to
+//! their channel once more.
 //!
 //! Invariant: it reads the index, and only the touches of customers with a recent contact. It never plans and never
-//! sends: whether the provider has the message of an abandoned claim, its event or a person says.
+//! sends: what is dispatched again is decided like anything else, and whether the provider has the message of an
+//! abandoned claim, its event or a person says.
 
 use chrono::{DateTime, Days, Duration, Utc};
 use domain::channel::Channel;
@@ -11,7 +13,7 @@ use domain::tenant::{OnUnknown, Tenant};
 use runtime::job::{JOB_VERSION, TouchJob};
 use store::{RESEND_AFTER_MINUTES, StoreError, UnknownTouch};
 
-use crate::{Deps, ScanError, Started};
+use crate::{Deps, ScanError, Started, WAVE_DAYS_BACK, dispatch_days};
 
 /// How far back a sweep looks at most, in hours: as long as a fence keeps its contacts.
 pub const SWEEP_HOURS_BACK_MAX: u16 = 35 * 24;
@@ -36,7 +38,8 @@ pub(crate) async fn sweep(
     let youngest = now - deps.store.claim_lease();
     // A local date is at most one day before that of UTC; an older claim of the same customer goes with it.
     let from_on = oldest.date_naive().checked_sub_days(Days::new(1)).unwrap_or(chrono::NaiveDate::MIN);
-    let (mut abandoned, mut unknown, mut again) = (0, 0, Vec::new());
+    let (mut abandoned, mut taken_over, mut unknown, mut again) = (0, 0, 0, Vec::new());
+    let scope = rules.scope();
     for shard in 0..rules.tenant.shards {
         let mut cursor = None;
         for _ in 0..SWEEP_PAGES_MAX {
@@ -49,7 +52,7 @@ pub(crate) async fn sweep(
                 let Some(last_at) = fence.last_contact_at.filter(|at| *at <= youngest) else { continue };
                 let mut open = 0;
                 if last_at >= oldest {
-                    let swept = deps.store.settle_abandoned(tenant, &fence.customer, from_on, now).await;
+                    let swept = deps.store.settle_abandoned(&scope, &fence.customer, from_on, now).await;
                     let found = match swept {
                         Ok(found) => found,
                         Err(problem @ StoreError::Corrupt { .. }) => {
@@ -59,6 +62,7 @@ pub(crate) async fn sweep(
                         Err(problem) => return Err(problem.into()),
                     };
                     abandoned += found.settled;
+                    taken_over += found.taken_over;
                     open = found.open;
                     unknown += found.unknown;
                     let second = |unknown| second_job(&rules.tenant, unknown, now);
@@ -80,8 +84,11 @@ pub(crate) async fn sweep(
     let again = email.len() + sms.len();
     deps.email.send(&email).await?;
     deps.sms.send(&sms).await?;
-    tracing::info!(%tenant, %as_of, abandoned, unknown, again, "claims swept");
-    Ok(Started { abandoned, unknown, again, ..Started::on(as_of) })
+    // They wait from now on.
+    let touches =
+        if taken_over > 0 { dispatch_days(deps, &rules, 0..=WAVE_DAYS_BACK, now).await? } else { 0 };
+    tracing::info!(%tenant, %as_of, abandoned, taken_over, unknown, again, touches, "claims swept");
+    Ok(Started { abandoned, taken_over, unknown, again, touches, ..Started::on(as_of) })
 }
 
 /// The job of a second attempt, where the tenant prefers delivery and an hour has passed. Whoever takes it decides and
@@ -101,5 +108,6 @@ fn second_job(tenant: &Tenant, unknown: &UnknownTouch, now: DateTime<Utc>) -> Op
         on: unknown.place.on,
         channel: unknown.channel,
         wave: None,
+        seal: None,
     })
 }

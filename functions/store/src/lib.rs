@@ -31,6 +31,7 @@ mod spoil;
 mod suppression;
 mod sweep;
 pub mod tables;
+mod take_back;
 mod touch;
 mod wave;
 
@@ -43,7 +44,7 @@ pub use backend::TableNames;
 pub use backend::faults::{NamedItem, Pause, Request, StoreCall, Strike, Weather};
 pub use capacity::{CapacityMeter, Usage};
 pub use choice::{CHOICES_MAX, ChoiceError, Kept, Lifted};
-pub use claim::{Claim, ClaimConflict, ClaimError};
+pub use claim::{Claim, ClaimConflict, ClaimError, HeldClaim};
 pub use contact::{CONTACTS_MAX, ContactRecorded};
 pub use customer::CustomerFacts;
 #[cfg(feature = "deliberate-faults")]
@@ -60,7 +61,7 @@ pub use reference::REFERENCE_DAYS_KEPT;
 pub use resend::RESEND_AFTER_MINUTES;
 pub use settings::{POLICY_VERSION_MAX, PolicyDoc, ProfileDoc, SettingsDoc};
 pub use suppression::SuppressionKey;
-pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims, UnknownTouch};
+pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims, TAKE_OVERS_MAX, UnknownTouch};
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};
 pub use wave::{WAVE_DAYS_AHEAD_MAX, WaveEntry, WaveKey};
 
