@@ -156,6 +156,7 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
 /// [`PlanError::Unfinished`] names a customer for whom that may help, after all others were planned.
 pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Result<Planned, PlanError> {
     let rules = deps.rules.load(&deps.store, &job.tenant, now).await?;
+    rules.texts_may_be_sent()?;
     let mut failed = Failed::default();
     let open = open_by_customer(deps, job, &rules.policy, &mut failed).await?;
     let mut reached = reached_by_customer(deps, job, &mut failed).await?;

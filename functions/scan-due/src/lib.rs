@@ -93,6 +93,7 @@ pub async fn handle(deps: &Deps, event: DueEvent, now: DateTime<Utc>) -> Result<
 
 async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
     let rules = deps.rules.load(&deps.store, tenant, now).await?;
+    rules.texts_may_be_sent()?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     let jobs: Vec<ShardJob> = (0..rules.tenant.shards)
         .map(|shard| ShardJob { v: JOB_VERSION, tenant: tenant.clone(), shard, as_of })
@@ -106,6 +107,7 @@ async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Star
 /// Hands the waiting touches whose moment has come to their channels.
 async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
     let rules = deps.rules.load(&deps.store, tenant, now).await?;
+    rules.texts_may_be_sent()?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     let touches = dispatch_days(deps, &rules, 0..=WAVE_DAYS_BACK, now).await?;
     tracing::info!(%tenant, %as_of, touches, "wave dispatched");
