@@ -156,10 +156,14 @@ impl LocalStack {
         self.decisions.take()
     }
 
-    /// Settles the claims that a process left behind which was killed, and says how many touches are unknown.
+    /// Settles the claims that a process left behind which was killed, sends what was surely not sent, and says how many
+    /// touches are unknown.
     pub(crate) async fn sweep(&self, now: DateTime<Utc>) -> anyhow::Result<usize> {
         let event = DueEvent::Sweep { tenant: self.tenant.clone(), hours_back: SWEEP_HOURS_BACK_MAX };
         let swept = scan_due::handle(&self.scan, event, now).await.context("the sweep could not start")?;
+        if swept.touches > 0 {
+            self.drain(now, &|| ()).await?;
+        }
         Ok(swept.unknown)
     }
 
