@@ -20,4 +20,5 @@ mod stopped_by_reply;
 mod template;
 mod tidy;
 mod unreadable;
+mod up;
 mod vectors;

@@ -17,4 +17,5 @@ pub(crate) mod simulate;
 pub(crate) mod sms;
 pub(crate) mod template_check;
 pub(crate) mod test;
+pub(crate) mod up;
 pub(crate) mod verify;
