@@ -213,8 +213,8 @@ fn a_file_of_questions_is_read_by_its_header_and_a_bad_row_costs_no_other() {
         let ran = run_to(code, &["check-contact", "--vectors", file.to_str().expect("a path")]);
         (text(&ran.stdout), text(&ran.stderr))
     };
-    let sound = |id: &str| format!("{id},CO,,overdue,sms,2026-07-14T10:00:00-05:00,[]");
-    let ragged = "2,CO,,overdue,sms,2026-07-14T10:00:00-05:00";
+    let sound = |id: &str| format!("{id},CO,America/Bogota,overdue,sms,2026-07-14T10:00:00-05:00,[]");
+    let ragged = "2,CO,America/Bogota,overdue,sms,2026-07-14T10:00:00-05:00";
     let (answers, told) = asked(1, &format!("{HEADER}\n{}\n{ragged}\n{}\n", sound("1"), sound("3")));
     let allowed = |id: &str| format!("{id},true,ok,2026-07-14T10:00:00-05:00\n");
     assert_eq!(
@@ -230,6 +230,8 @@ fn a_file_of_questions_is_read_by_its_header_and_a_bad_row_costs_no_other() {
         "{told}"
     );
     assert!(!told.contains("note"), "{told}");
+    let (answers, told) = asked(1, &format!("{HEADER}\n{}\n", sound("1").replace("America/Bogota", "")));
+    assert!(answers.ends_with("1,false,error,\n") && told.contains("unknown time zone \"\""), "{told}");
     for empty in ["", "\n", &format!("{HEADER}\n")] {
         let (answers, told) = asked(1, empty);
         assert!(!answers.contains("true") && told.contains("expected"), "{told}");

@@ -18,6 +18,7 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::Sender;
 use chrono::{DateTime, Duration, Utc};
 use domain::channel::Channel;
+use domain::choice::OptOutKey;
 use domain::decision::{Cause, DecisionRecord};
 use domain::planner::{Facts, Plan, Rules, plan};
 use domain::send_rate::Slot;
@@ -71,6 +72,8 @@ pub struct Deps {
     pub sms: Queue,
     /// The key that hides suppressed addresses.
     pub suppression: SuppressionKey,
+    /// The key that opt-out links are signed with.
+    pub links: OptOutKey,
     /// Where verdicts go.
     pub decisions: DecisionLog,
     /// How its calls are paced.
@@ -377,9 +380,9 @@ impl AtHand<'_> {
     }
 
     fn units(&self, touch: &Touch) -> u32 {
-        let composed = compose(&self.rules.tenant, self.rules_for, self.facts, touch);
+        let composed = compose(&self.deps.links, &self.rules.tenant, self.rules_for, self.facts, touch);
         // What cannot be composed is not sent.
-        composed.map_or(1, |(_, message)| message.send_units())
+        composed.map_or(1, |composed| composed.message.send_units())
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use channels::{Answer, Outcome, Outgoing, ScriptedProvider, Sender};
 use chrono::NaiveDate;
+use domain::choice::OptOutKey;
 use domain::contact::{Address, Consent, ContactPoint, PersonName};
 use domain::customer::{Customer, Role};
 use domain::ids::{CustomerId, ObligationId, TouchId};
@@ -183,6 +184,7 @@ impl World {
             email: queue(),
             sms: queue(),
             suppression: SuppressionKey::new(*b"a key of the tests"),
+            links: OptOutKey::new(*b"a key of the tests"),
             decisions: DecisionLog::Off,
             pace: Pace::Running(Turns::default()),
         }

@@ -83,6 +83,7 @@ impl LocalStack {
             email: email.clone(),
             sms: sms.clone(),
             suppression: suppression.clone(),
+            links: opt_out_key(),
             decisions: decisions.clone(),
             pace: delivery::Pace::Still,
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use channels::Sender;
 use domain::channel::Channel;
+use domain::choice::OptOutKey;
 use runtime::decision_log::DecisionLog;
 use runtime::queue::Queue;
 use runtime::rules::RulesCache;
@@ -41,6 +42,7 @@ impl Functions {
             email: email.clone(),
             sms: sms.clone(),
             suppression: secret.clone(),
+            links: OptOutKey::new(*b"simulation"),
             decisions: decisions.clone(),
             pace: delivery::Pace::Still,
         };

@@ -21,7 +21,8 @@ pub(super) fn check_file(path: &Path, profiles: &Profiles) -> anyhow::Result<Exi
     while let Some(Case { line, fields }) = cases.next().with_context(place)? {
         let (id, question) = match fields {
             Ok([id, jurisdiction, timezone, purpose, channel, at, prior]) => {
-                let asked = Asked { jurisdiction, timezone, purpose, channel, at, prior };
+                // An empty field is no zone: whose clock is meant must be said.
+                let asked = Asked { jurisdiction, timezone: Some(timezone), purpose, channel, at, prior };
                 (id, Question::of(&asked, profiles))
             }
             Err(UnreadableRow { there: [id, ..], problem }) => (id, Err(anyhow::Error::msg(problem))),
