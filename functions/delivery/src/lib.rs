@@ -27,8 +27,10 @@ use domain::verdict::Decision;
 use runtime::batch::{each_job, each_job_at_once};
 use runtime::decision_log::{DecisionLine, DecisionLog, DecisionSource};
 use runtime::job::{Job, TouchJob, WavePlace};
+use runtime::metric::{Count, Step, count, count_for, timed};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules};
+use runtime::trace::TraceId;
 use serde::Serialize;
 use store::{CustomerFacts, Store, StoreError, SuppressionKey, TouchError, TouchKey, WaveKey};
 
@@ -179,9 +181,10 @@ pub enum DeliveryError {
 pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
     let watch = deps.pace.watch(now);
     let one = async |job: TouchJob| {
-        let delivered = deliver_by(deps, &job, watch.clone()).await?;
+        let delivered = timed(Step::Deliver, deliver_by(deps, &job, watch.clone())).await?;
+        count_delivered(&delivered);
         tracing::info!(
-            tenant = %job.tenant, customer = %job.customer, touch = %job.touch, channel = %job.channel,
+            trace = %TraceId::of_day(&job.tenant, job.on), tenant = %job.tenant, customer = %job.customer, touch = %job.touch, channel = %job.channel,
             ?delivered, "touch handled"
         );
         Ok::<(), DeliveryError>(())
@@ -192,6 +195,19 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
         #[cfg(feature = "faults")]
         Pace::Scripted(..) => each_job(event, one).await,
         Pace::Running(_) => each_job_at_once(event, customer, one).await,
+    }
+}
+
+fn count_delivered(delivered: &Delivered) {
+    match delivered {
+        Delivered::Sent => count(Count::Sent, 1),
+        Delivered::Prevented { reason } => count_for(Count::Prevented, reason),
+        Delivered::Deferred => count(Count::Deferred, 1),
+        Delivered::Released => count(Count::Released, 1),
+        Delivered::Failed => count(Count::Failed, 1),
+        Delivered::Unknown => count(Count::Unknown, 1),
+        // Another job has it, or the first scan after the pause.
+        Delivered::AlreadyClaimed | Delivered::Redirected | Delivered::Paused => {}
     }
 }
 
@@ -248,6 +264,7 @@ pub(crate) async fn await_open_claims(
 ) -> Result<bool, DeliveryError> {
     let claims = deps.store.settle_abandoned(&rules.scope(), &job.customer, job.on, now).await?;
     if claims.settled > 0 {
+        count(Count::ClaimsAbandoned, claims.settled);
         tracing::error!(customer = %job.customer, claims = claims.settled, "abandoned claims are unknown now");
     }
     if claims.taken_over > 0 {

@@ -14,6 +14,7 @@ use domain::planner::Rules;
 use domain::template::Message;
 use domain::touch::Touch;
 use runtime::decision_log::local;
+use runtime::metric::{Step, timed};
 use runtime::rules::TenantRules;
 use store::{Change, CustomerFacts, TouchError};
 
@@ -63,7 +64,7 @@ impl AtHand<'_> {
             return self.missed(go, going).await;
         }
         going.permit = None;
-        let outcome = self.call_provider(go.touch, now).await;
+        let outcome = timed(Step::Call, self.call_provider(go.touch, now)).await;
         if matches!(outcome, Outcome::Throttled { .. }) {
             self.slow_down(go.watch.now()).await;
         }
@@ -141,8 +142,8 @@ impl AtHand<'_> {
                 (store::Outcome::Failed { reason }, Delivered::Failed)
             }
         };
-        write_down(touch, async || deps.store.settle(&tenant.tenant.id, place, &settlement, now).await)
-            .await?;
+        let settle = async || deps.store.settle(&tenant.tenant.id, place, &settlement, now).await;
+        timed(Step::Settle, write_down(touch, settle)).await?;
         Ok(delivered)
     }
 

@@ -11,6 +11,7 @@ use domain::send_rate::Slot;
 use domain::touch::Touch;
 use runtime::decision_log::DecisionSource;
 use runtime::job::TouchJob;
+use runtime::metric::{Step, timed};
 use runtime::rules::{TenantRules, suppressed_channels};
 use store::{ClaimConflict, ClaimError, CustomerFacts, HeldClaim, Recording, WaveKey};
 
@@ -276,7 +277,9 @@ impl AtHand<'_> {
             return Err(DeliveryError::Unrecorded { touch: touch.id.to_string() });
         };
         let claimed = match second {
-            None => deps.store.claim(&rules.scope(), touch, &facts.fence, &decision).await,
+            None => {
+                timed(Step::Claim, deps.store.claim(&rules.scope(), touch, &facts.fence, &decision)).await
+            }
             Some(Second { first, .. }) => {
                 deps.store.claim_again(&rules.scope(), first, touch, &facts.fence, &decision).await
             }

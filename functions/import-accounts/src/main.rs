@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use domain::ids::TenantId;
 use import_accounts::upload::{Uploaded, import_upload};
 use runtime::lambda::{aws_config, lambda_error, serve, start_log, store};
+use runtime::metric::{Count, Step, count, timed};
 use sha2::{Digest, Sha256};
 use store::Store;
 
@@ -29,7 +30,7 @@ async fn main() -> anyhow::Result<()> {
     start_log();
     let config = aws_config().await;
     let deps = &Deps { store: store(&config)?, bucket: aws_sdk_s3::Client::new(&config) };
-    serve(async move |event: S3Event, now| {
+    serve(&deps.store, async move |event: S3Event, now| {
         for record in event.records {
             import_object(deps, record, now).await.map_err(|e| lambda_error(format!("{e:#}")))?;
         }
@@ -54,7 +55,11 @@ async fn import_object(deps: &Deps, record: S3EventRecord, now: DateTime<Utc>) -
         let column = error.column.as_deref().unwrap_or_default();
         tracing::warn!(line = error.line, column, code = error.code.as_str(), "bad row");
     };
-    let report = import_upload(&deps.store, &uploaded, file, now, on_bad).await?;
+    let report = timed(Step::Import, import_upload(&deps.store, &uploaded, file, now, on_bad)).await?;
+    if !report.already_imported {
+        count(Count::RowsImported, report.rows - report.bad);
+        count(Count::RowsRefused, report.bad);
+    }
     tracing::info!(
         tenant = %uploaded.tenant, name = uploaded.name, rows = report.rows, bad = report.bad, problems,
         already_imported = report.already_imported, "file imported"

@@ -28,9 +28,11 @@ use domain::verdict::{Decision, ReasonCode, Verdict};
 use runtime::batch::each_job;
 use runtime::decision_log::{DecisionLine, DecisionLog};
 use runtime::job::{JOB_VERSION, ShardJob, TouchJob};
+use runtime::metric::{Count, Step, count, count_for, timed};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use runtime::schedule::Schedules;
+use runtime::trace::TraceId;
 use serde::Serialize;
 use store::{CustomerFacts, OpenEntry, Recording, Store, StoreError, SuppressionKey};
 
@@ -165,9 +167,14 @@ pub enum PlanError {
 /// Plans the shards of a batch.
 pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
     each_job(event, async |job: ShardJob| {
-        let planned = plan_shard(deps, &job, now).await?;
+        let planned = timed(Step::Plan, plan_shard(deps, &job, now)).await?;
+        count(Count::ShardsPlanned, 1);
+        count(Count::Scanned, planned.obligations);
+        count(Count::Planned, planned.touches);
+        count(Count::Deferred, planned.waiting);
+        count(Count::Unplanned, planned.failed.len());
         tracing::info!(
-            tenant = %job.tenant, shard = job.shard, as_of = %job.as_of, customers = planned.customers,
+            trace = %TraceId::of_day(&job.tenant, job.as_of), tenant = %job.tenant, shard = job.shard, as_of = %job.as_of, customers = planned.customers,
             obligations = planned.obligations, touches = planned.touches, waiting = planned.waiting,
             failed = planned.failed.len(), "shard planned"
         );
@@ -365,6 +372,7 @@ async fn decide_customer(
     let zone = known.customer.time_zone.unwrap_or(rules_for.jurisdiction.time_zone());
     let from_dpd = rules.policy.from_dpd();
     let in_window = |v: &Verdict| domain::obligation::dpd(v.due_on, on) >= from_dpd;
+    count_skipped(&verdicts);
     deps.decisions.record(|| {
         let open = verdicts.into_iter().filter(in_window).filter(|v| !is_closed(v));
         open.map(|v| DecisionLine::new(on, customer, zone, v)).collect()
@@ -385,6 +393,14 @@ fn units(rules: &TenantRules, rules_for: &Rules<'_>, known: &CustomerFacts, touc
             let message = rules_for.policy.templates.render(&touch.template, touch.channel, &context);
             message.map_or(1, |message| message.send_units())
         }
+    }
+}
+
+/// Counts what is not sent, by the first of its reasons. Days without a stage are no news.
+fn count_skipped(verdicts: &[Verdict]) {
+    let skipped = verdicts.iter().filter(|v| v.stage.is_some() && v.decision == Decision::Skip);
+    for code in skipped.filter_map(Verdict::code) {
+        count_for(Count::Skipped, code.as_str());
     }
 }
 

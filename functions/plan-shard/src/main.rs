@@ -22,5 +22,5 @@ async fn main() -> anyhow::Result<()> {
         schedules: schedules(&config)?,
     };
     let deps = &deps;
-    serve(async move |event, now| Ok(handle(deps, event, now).await)).await
+    serve(&deps.store, async move |event, now| Ok(handle(deps, event, now).await)).await
 }

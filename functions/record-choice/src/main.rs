@@ -21,7 +21,7 @@ async fn main() -> anyhow::Result<()> {
         links: OptOutKey::new(setting("OPT_OUT_KEY")?),
     };
     let replies_to = &TenantId::new(setting("REPLY_TENANT")?).context("REPLY_TENANT")?;
-    serve(async move |event: serde_json::Value, now| {
+    serve(&deps.store, async move |event: serde_json::Value, now| {
         let mut outcomes = Vec::new();
         for event in events_of(event, replies_to).map_err(lambda_error)? {
             outcomes.push(handle(deps, event, now).await.map_err(lambda_error)?);

@@ -18,8 +18,10 @@ use domain::planner::{Facts, plan};
 use domain::touch::Touch;
 use runtime::batch::each_body;
 use runtime::job::{JOB_VERSION, TouchJob};
+use runtime::metric::{self, Count, count_for, timed};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, suppressed_channels};
+use runtime::trace::TraceId;
 use store::{RecordError, Store, StoreError, SuppressionKey, TouchEvent, TouchKey};
 
 pub use envelope::{INFLATED_BYTES_MAX, UnreadableEvent};
@@ -87,7 +89,8 @@ pub enum EventError {
 
 /// Records the events of a batch: SES events as SNS or EventBridge deliver them, and delivery reports of SNS.
 pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
-    each_body(event, async |body: String| record_body(deps, &body, now).await).await
+    each_body(event, async |body: String| timed(metric::Step::Report, record_body(deps, &body, now)).await)
+        .await
 }
 
 /// Records the delivery reports of one delivery of a log group.
@@ -95,7 +98,7 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
 /// # Errors
 /// [`EventError`], the first of those that failed; all the others are recorded.
 pub async fn handle_logs(deps: &Deps, body: &str, now: DateTime<Utc>) -> Result<(), EventError> {
-    record_body(deps, body, now).await
+    timed(metric::Step::Report, record_body(deps, body, now)).await
 }
 
 async fn record_body(deps: &Deps, body: &str, now: DateTime<Utc>) -> Result<(), EventError> {
@@ -136,8 +139,9 @@ async fn record(deps: &Deps, report: Report, now: DateTime<Utc>) -> Result<(), E
             error,
         },
     })?;
+    count_for(Count::Reports, event.transition.report.as_str());
     tracing::info!(
-        %tenant, customer = %place.customer, touch = %place.id, report = %event.transition.report,
+        trace = %TraceId::of_day(&tenant, place.on), %tenant, customer = %place.customer, touch = %place.id, report = %event.transition.report,
         is_made = matches!(recorded.step, Step::Made(_)), recorded.is_suppressed, recorded.fell_back, "report recorded"
     );
     // A report that comes again may have been cut off between its record and the new plan.

@@ -22,7 +22,7 @@ async fn main() -> anyhow::Result<()> {
         tags: TagKey::new(setting("EVENT_TAG_KEY")?),
     };
     let deps = &deps;
-    serve(async move |event: serde_json::Value, now| {
+    serve(&deps.store, async move |event: serde_json::Value, now| {
         if event.get("awslogs").is_some() {
             // Nothing stands between the log group and this call: an error makes Lambda try again, and then hands the
             // event to the function's dead-letter queue.

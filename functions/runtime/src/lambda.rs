@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use lambda_runtime::{LambdaEvent, service_fn};
 use store::{Store, SuppressionKey, TableNames};
 
+use crate::metric;
 use crate::queue::Queue;
 
 /// How long a connection to an AWS service may take.
@@ -98,19 +99,34 @@ pub fn store(config: &aws_config::SdkConfig) -> Result<Store, MissingSetting> {
     Ok(Store::from_config(config, names))
 }
 
-/// Serves a handler until the Lambda runtime stops it.
+/// Serves a handler until the Lambda runtime stops it. After each call its metrics are written to the log, under the
+/// namespace of the environment, with what the call consumed of the store.
 ///
 /// # Errors
 /// What the Lambda runtime could not go on from.
-pub async fn serve<E, R, H, F>(handle: H) -> anyhow::Result<()>
+pub async fn serve<E, R, H, F>(store: &Store, handle: H) -> anyhow::Result<()>
 where
     E: for<'de> serde::Deserialize<'de>,
     R: serde::Serialize,
     H: Fn(E, DateTime<Utc>) -> F,
     F: Future<Output = Result<R, lambda_runtime::Error>>,
 {
+    let metrics = match setting("METRICS_NAMESPACE") {
+        Ok(namespace) => Some(metric::log::record(namespace, setting("AWS_LAMBDA_FUNCTION_NAME")?, None)?),
+        // Started by hand, without the template: nobody reads metrics.
+        Err(MissingSetting(_)) => None,
+    };
     let handle = &handle;
-    let service = service_fn(move |event: LambdaEvent<E>| handle(event.payload, now()));
+    let service = service_fn(move |event: LambdaEvent<E>| async move {
+        let answer = handle(event.payload, now()).await;
+        if let Some(metrics) = metrics {
+            metric::consumed(store.capacity().take());
+            if let Err(error) = metrics.flush(std::io::stdout().lock()) {
+                tracing::warn!(%error, "the metrics of a call are lost");
+            }
+        }
+        answer
+    });
     lambda_runtime::run(service).await.map_err(|e| anyhow::anyhow!("the Lambda runtime stopped: {e}"))
 }
 

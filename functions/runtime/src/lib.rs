@@ -11,7 +11,9 @@ pub mod job;
 #[cfg(feature = "aws")]
 pub mod lambda;
 pub mod local_queue;
+pub mod metric;
 pub mod queue;
 pub mod rules;
 pub mod schedule;
 mod text_gate;
+pub mod trace;

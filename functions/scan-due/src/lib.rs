@@ -11,9 +11,11 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::ids::TenantId;
 use runtime::job::{DueEvent, JOB_VERSION, ShardJob, TouchJob, WavePlace};
+use runtime::metric::{Count, Step, count, timed};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules};
 use runtime::schedule::{ScheduleError, Schedules, reconcile};
+use runtime::trace::TraceId;
 use serde::Serialize;
 use store::{Store, StoreError};
 
@@ -106,9 +108,11 @@ pub enum ScanError {
 /// [`ScanError`] when the tenant is unknown, or the store or a queue does not answer.
 pub async fn handle(deps: &Deps, event: DueEvent, now: DateTime<Utc>) -> Result<Started, ScanError> {
     match event {
-        DueEvent::Scan { tenant } => scan(deps, &tenant, now).await,
-        DueEvent::Wave { tenant } => dispatch(deps, &tenant, now).await,
-        DueEvent::Sweep { tenant, hours_back } => sweep::sweep(deps, &tenant, hours_back, now).await,
+        DueEvent::Scan { tenant } => timed(Step::Scan, scan(deps, &tenant, now)).await,
+        DueEvent::Wave { tenant } => timed(Step::Wave, dispatch(deps, &tenant, now)).await,
+        DueEvent::Sweep { tenant, hours_back } => {
+            timed(Step::Sweep, sweep::sweep(deps, &tenant, hours_back, now)).await
+        }
         DueEvent::Reconcile => put_schedules_right(deps, now).await,
     }
 }
@@ -125,7 +129,9 @@ async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Star
         .collect();
     deps.plan.send(&jobs).await?;
     let touches = dispatch_days(deps, &rules, WAVE_DAYS_BACK + 1..=SCAN_DAYS_BACK, now).await?;
-    tracing::info!(%tenant, %as_of, shards = jobs.len(), touches, "scan started");
+    count(Count::ScansStarted, 1);
+    let trace = TraceId::of_day(tenant, as_of);
+    tracing::info!(%trace, %tenant, %as_of, shards = jobs.len(), touches, "scan started");
     Ok(Started { shards: rules.tenant.shards, touches, ..Started::on(as_of) })
 }
 
@@ -145,7 +151,8 @@ async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<
     }
     let touches = dispatch_days(deps, &rules, 0..=WAVE_DAYS_BACK, now).await?;
     schedule_next(deps, &rules, now).await;
-    tracing::info!(%tenant, %as_of, touches, "wave dispatched");
+    let trace = TraceId::of_day(tenant, as_of);
+    tracing::info!(%trace, %tenant, %as_of, touches, "wave dispatched");
     Ok(Started { touches, ..Started::on(as_of) })
 }
 

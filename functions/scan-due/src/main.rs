@@ -20,5 +20,5 @@ async fn main() -> anyhow::Result<()> {
         schedules: schedules(&config)?,
     };
     let deps = &deps;
-    serve(async move |event, now| handle(deps, event, now).await.map_err(lambda_error)).await
+    serve(&deps.store, async move |event, now| handle(deps, event, now).await.map_err(lambda_error)).await
 }

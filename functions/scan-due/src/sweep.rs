@@ -14,7 +14,9 @@ use domain::channel::Channel;
 use domain::ids::{CustomerId, TenantId};
 use domain::tenant::{OnUnknown, Tenant};
 use runtime::job::{JOB_VERSION, TouchJob};
+use runtime::metric::{Count, count};
 use runtime::rules::TenantRules;
+use runtime::trace::TraceId;
 use store::{RESEND_AFTER_MINUTES, ReachedEntry, StoreError, TouchKey, UNKNOWN_BATCH_MAX, UnknownTouch};
 
 use crate::{Deps, ScanError, Started, WAVE_DAYS_BACK, dispatch_days};
@@ -66,7 +68,9 @@ pub(crate) async fn sweep(
     // They wait from now on.
     let touches =
         if taken_over > 0 { dispatch_days(deps, &rules, 0..=WAVE_DAYS_BACK, now).await? } else { 0 };
-    tracing::info!(%tenant, %as_of, abandoned, taken_over, unknown, again, touches, "claims swept");
+    count(Count::ClaimsAbandoned, abandoned);
+    let trace = TraceId::of_day(tenant, as_of);
+    tracing::info!(%trace, %tenant, %as_of, abandoned, taken_over, unknown, again, touches, "claims swept");
     Ok(Started { abandoned, taken_over, unknown, again, touches, ..Started::on(as_of) })
 }
 

@@ -34,5 +34,5 @@ async fn main() -> anyhow::Result<()> {
         pace: Pace::Running(Turns::default()),
     };
     let deps = &deps;
-    serve(async move |event, now| Ok(handle(deps, event, now).await)).await
+    serve(&deps.store, async move |event, now| Ok(handle(deps, event, now).await)).await
 }

@@ -46,6 +46,15 @@ impl CapacityMeter {
         })
     }
 
+    /// The sum over all access patterns, and starts again from nothing.
+    #[must_use]
+    pub fn take(&self) -> Usage {
+        std::mem::take(&mut *self.lock()).into_values().fold(Usage::default(), |mut sum, usage| {
+            sum += usage;
+            sum
+        })
+    }
+
     /// Starts again from nothing.
     pub fn reset(&self) {
         self.lock().clear();

@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::simulate::pass_every_world;
 use super::template_check::check_template;
+use crate::clock;
 
 /// Debian's packages for the browser build where rustup may not download.
 const DEBIAN_PACKAGES: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "lld-22"];
@@ -75,11 +76,13 @@ fn cargo(root: &Path) -> Command {
 
 fn step(what: &str, command: &mut Command) -> anyhow::Result<()> {
     tell!("== {what}");
+    let started = clock::stopwatch();
     let status =
         command.stdin(Stdio::null()).status().with_context(|| format!("{what} could not be started"))?;
     if !status.success() {
         bail!("{what} failed");
     }
+    tell!("== {what}: passed after {} s", started.elapsed().as_secs());
     Ok(())
 }
 
