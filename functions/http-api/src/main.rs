@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use http_api::identity::Authentication;
 use http_api::uploads::Uploads;
 use http_api::{Deps, router};
-use runtime::lambda::{aws_config, now, schedules, setting, start_log, store};
+use runtime::lambda::{aws_config, now, schedules, setting, start_log, store, tell_metrics};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -21,7 +23,16 @@ async fn main() -> anyhow::Result<()> {
         authentication: Authentication::Gateway,
         clock: Arc::new(now),
     };
-    lambda_http::run(router(deps))
+    let store = deps.store.clone();
+    let told = move |request: Request, next: Next| {
+        let store = store.clone();
+        async move {
+            let answer = next.run(request).await;
+            tell_metrics(&store);
+            answer
+        }
+    };
+    lambda_http::run(router(deps).layer(from_fn(told)))
         .await
         .map_err(|error| anyhow::anyhow!("the Lambda runtime stopped: {error}"))
 }

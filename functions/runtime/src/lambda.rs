@@ -3,6 +3,7 @@
 //! Invariant: the environment is read once, at the start; a setting that is missing stops the function there, by name.
 
 use std::fmt::Display;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
@@ -18,6 +19,9 @@ use crate::queue::Queue;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one attempt of a call may take.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where metrics are recorded, once [`start_log`] was told.
+static METRICS: OnceLock<&'static metrics_cloudwatch_embedded::Collector> = OnceLock::new();
 
 /// A setting that is not in the environment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,13 +56,31 @@ pub fn now() -> DateTime<Utc> {
     DateTime::<Utc>::from(std::time::SystemTime::now())
 }
 
-/// JSON logs on standard output, with ids only; `PUNTUAL_LOG` sets the level.
+/// JSON logs on standard output, with ids only; `PUNTUAL_LOG` sets the level. Metrics go there, too, under the namespace
+/// that the template names.
 pub fn start_log() {
     let filter = tracing_subscriber::EnvFilter::builder()
         .with_default_directive(tracing_subscriber::filter::LevelFilter::INFO.into())
         .with_env_var("PUNTUAL_LOG")
         .from_env_lossy();
     tracing_subscriber::fmt().json().with_env_filter(filter).without_time().with_target(false).init();
+    // Started by hand, without the template, a function has no namespace, and nobody reads its metrics.
+    let names = setting("METRICS_NAMESPACE").ok().zip(setting("AWS_LAMBDA_FUNCTION_NAME").ok());
+    if let Some((namespace, function)) = names {
+        match metric::log::record(namespace, function, None) {
+            Ok(collector) => _ = METRICS.set(collector),
+            Err(error) => tracing::error!(%error, "no metrics are recorded"),
+        }
+    }
+}
+
+/// Writes what was counted since the last time to the log, with what was consumed of the store.
+pub fn tell_metrics(store: &Store) {
+    let Some(metrics) = METRICS.get() else { return };
+    metric::consumed(store.capacity().take());
+    if let Err(error) = metrics.flush(std::io::stdout().lock()) {
+        tracing::warn!(%error, "the metrics of a call are lost");
+    }
 }
 
 /// An error as Lambda takes it.
@@ -99,8 +121,7 @@ pub fn store(config: &aws_config::SdkConfig) -> Result<Store, MissingSetting> {
     Ok(Store::from_config(config, names))
 }
 
-/// Serves a handler until the Lambda runtime stops it. After each call its metrics are written to the log, under the
-/// namespace of the environment, with what the call consumed of the store.
+/// Serves a handler until the Lambda runtime stops it. After each call its metrics are written to the log.
 ///
 /// # Errors
 /// What the Lambda runtime could not go on from.
@@ -111,20 +132,10 @@ where
     H: Fn(E, DateTime<Utc>) -> F,
     F: Future<Output = Result<R, lambda_runtime::Error>>,
 {
-    let metrics = match setting("METRICS_NAMESPACE") {
-        Ok(namespace) => Some(metric::log::record(namespace, setting("AWS_LAMBDA_FUNCTION_NAME")?, None)?),
-        // Started by hand, without the template: nobody reads metrics.
-        Err(MissingSetting(_)) => None,
-    };
     let handle = &handle;
     let service = service_fn(move |event: LambdaEvent<E>| async move {
         let answer = handle(event.payload, now()).await;
-        if let Some(metrics) = metrics {
-            metric::consumed(store.capacity().take());
-            if let Err(error) = metrics.flush(std::io::stdout().lock()) {
-                tracing::warn!(%error, "the metrics of a call are lost");
-            }
-        }
+        tell_metrics(store);
         answer
     });
     lambda_runtime::run(service).await.map_err(|e| anyhow::anyhow!("the Lambda runtime stopped: {e}"))

@@ -46,6 +46,26 @@ pub enum Count {
 }
 
 impl Count {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::ScansStarted,
+        Self::ShardsPlanned,
+        Self::Scanned,
+        Self::Planned,
+        Self::Deferred,
+        Self::Skipped,
+        Self::Unplanned,
+        Self::Sent,
+        Self::Prevented,
+        Self::Released,
+        Self::Failed,
+        Self::Unknown,
+        Self::ClaimsAbandoned,
+        Self::Reports,
+        Self::RowsImported,
+        Self::RowsRefused,
+    ];
+
     /// The name in CloudWatch.
     #[must_use]
     pub const fn name(self) -> &'static str {
