@@ -6,6 +6,7 @@ pub(crate) mod check_policy;
 pub(crate) mod choice;
 pub(crate) mod contact;
 pub(crate) mod dlq;
+pub(crate) mod deploy;
 pub(crate) mod erase;
 pub(crate) mod evidence;
 pub(crate) mod import;
