@@ -28,6 +28,7 @@ use runtime::decision_log::{DecisionLine, DecisionLog};
 use runtime::job::{DueEvent, JOB_VERSION, ShardJob};
 use runtime::queue::{MemoryQueue, Queue};
 use runtime::rules::RulesCache;
+use runtime::schedule::Schedules;
 use store::{CustomerFacts, Scope, SettingsDoc, Store, SuppressionKey};
 
 /// The lender and the policy of the local runs.
@@ -90,6 +91,13 @@ impl Stack {
         Self::of(toml::from_str(TENANT).expect("the demo's tenant is sound")).await
     }
 
+    /// The same stack with a scheduler.
+    pub(crate) fn scheduled_by(mut self, schedules: Schedules) -> Self {
+        self.scan.schedules = schedules.clone();
+        self.plan.schedules = schedules;
+        self
+    }
+
     /// The same for a lender with settings of its own.
     pub(crate) async fn of(tenant: Tenant) -> Self {
         Self::on(Store::memory().expect("a database in memory opens"), tenant).await
@@ -130,6 +138,7 @@ impl Stack {
                 plan: Queue::Memory(plan_queue.clone()),
                 email: email.clone(),
                 sms: sms.clone(),
+                schedules: Schedules::Off,
             },
             plan: plan_shard::Deps {
                 store: store.clone(),
@@ -138,6 +147,7 @@ impl Stack {
                 sms: sms.clone(),
                 suppression: secret.clone(),
                 decisions: decisions.clone(),
+                schedules: Schedules::Off,
             },
             record: record_delivery::Deps {
                 store: store.clone(),

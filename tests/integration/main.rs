@@ -13,6 +13,7 @@ mod delivery_waits;
 mod evidence;
 mod fixture;
 mod killed;
+mod pauses;
 mod policy_texts;
 mod replay;
 mod stopped_by_reply;

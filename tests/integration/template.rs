@@ -7,6 +7,9 @@ mod document;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use domain::tenant::TenantSlug;
+use runtime::job::DueEvent;
+use runtime::schedule::Schedule;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,10 +24,7 @@ const RECEIVES_MAX: u64 = 5;
 const CLOCK_SKEW_SECONDS: u64 = 5 * 60;
 /// The functions that claim touches.
 const CLAIMING: &[&str] = &["SendEmail", "SendSms"];
-/// What is in the template before its code is in the repository.
-const TO_COME: &[&str] = &["http-api"];
-/// What a helper of `functions/runtime` reads from the environment for whoever calls it. Functions may already be given
-/// what a helper will read that is not there yet.
+/// What a function of `functions/runtime` reads from the environment for whoever calls it.
 const READ_BY_HELPERS: &[(&str, &[&str])] = &[
     ("store", &["OPS_TABLE", "AUDIT_TABLE"]),
     ("suppression_key", &["SUPPRESSION_KEY"]),
@@ -135,24 +135,24 @@ fn every_function_of_the_repository_is_deployed_with_the_environment_that_it_rea
         variables.as_object().into_iter().flat_map(|v| v.keys().cloned()).collect()
     };
     let runtime = read("functions/runtime/src/lambda.rs");
-    let mut to_come: BTreeSet<String> = BTreeSet::new();
     for (helper, names) in READ_BY_HELPERS {
-        if !runtime.contains(&format!("pub fn {helper}(")) {
-            to_come.extend(names.iter().map(|n| (*n).to_owned()));
-            continue;
-        }
+        assert!(runtime.contains(&format!("pub fn {helper}(")), "there is no {helper} any more");
         for name in *names {
             assert!(runtime.contains(&format!("\"{name}\"")), "{helper} does not read {name} any more");
         }
+    }
+    let known: BTreeSet<&str> = READ_BY_HELPERS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    for name in variables_in(&runtime) {
+        assert!(
+            known.contains(name),
+            "{name} is read in lambda.rs, and READ_BY_HELPERS does not know for whom"
+        );
     }
     let mut deployed = BTreeSet::new();
     for (name, function) in functions(&template) {
         let folder = kebab(name);
         deployed.insert(folder.clone());
-        let Ok(code) = fs::read_to_string(root().join("functions").join(&folder).join("src/main.rs")) else {
-            assert!(TO_COME.contains(&folder.as_str()), "the repository has no function {folder}");
-            continue;
-        };
+        let code = read(&format!("functions/{folder}/src/main.rs"));
         let given = &names_of(shared) | &names_of(&function["Environment"]["Variables"]);
         let mut needed: BTreeSet<String> = variables_in(&code).map(str::to_owned).collect();
         let called =
@@ -160,7 +160,6 @@ fn every_function_of_the_repository_is_deployed_with_the_environment_that_it_rea
         for (_, names) in READ_BY_HELPERS.iter().filter(|(helper, _)| called(helper)) {
             needed.extend(names.iter().map(|n| (*n).to_owned()));
         }
-        let given: BTreeSet<_> = given.difference(&(&to_come - &needed)).cloned().collect();
         assert_eq!(given, needed, "{folder}: left is the template's environment, right what main.rs reads");
     }
     for entry in fs::read_dir(root().join("functions")).expect("functions can be read") {
@@ -395,6 +394,36 @@ fn schedules_name_their_time_zone() {
         "the role serves schedules of others: {group}"
     );
     assert_eq!(template.properties("Schedules")["Name"], json!({"Ref": "AWS::StackName"}));
+}
+
+#[test]
+fn one_schedule_puts_all_others_right() {
+    let template = Template::load();
+    let schedules = template.of_type("AWS::Scheduler::Schedule");
+    let [("Reconcile", schedule)] = schedules[..] else { panic!("expected one schedule: {schedules:?}") };
+    let called = &schedule["Target"];
+    assert_eq!(target(&called["Arn"]), Some("ScanDue"));
+    assert_eq!(target(&called["RoleArn"]), Some("ScheduleRole"));
+    assert_eq!(target(&called["DeadLetterConfig"]["Arn"]), Some("CallsDeadLetters"));
+    let input = called["Input"].as_str().expect("an event");
+    assert_eq!(serde_json::from_str::<DueEvent>(input).expect("the event is JSON"), DueEvent::Reconcile);
+    // What begins like the schedule of a tenant, and belongs to none, is removed as a leftover.
+    let name = schedule["Name"].as_str().expect("a name");
+    let tenants = TenantSlug::new("x").map(|x| Schedule::names_of(&x)).expect("a tenant");
+    for of_tenant in tenants {
+        assert!(!name.starts_with(of_tenant.trim_end_matches('x')), "{name} looks like {of_tenant}");
+    }
+    assert_eq!(target(&schedule["GroupName"]), Some("Schedules"), "the role serves one group");
+}
+
+#[test]
+fn the_api_serves_the_routes_that_reach_it() {
+    let router = read("functions/http-api/src/lib.rs");
+    for (name, route) in Template::load().of_type("AWS::ApiGatewayV2::Route") {
+        let key = route["RouteKey"].as_str().unwrap_or_default();
+        let path = key.split_once(' ').map(|(_, path)| path.trim_end_matches("/{path+}")).unwrap_or_default();
+        assert!(router.contains(&format!("(\"{path}\"")), "{name}: nothing serves {path}");
+    }
 }
 
 #[test]

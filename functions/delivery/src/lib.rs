@@ -90,6 +90,9 @@ pub enum Delivered {
         /// The code of the decisive reason.
         reason: String,
     },
+    /// The tenant is paused: nothing was decided or claimed. A touch that waited keeps waiting, another is planned again
+    /// by the first scan after the pause.
+    Paused,
     /// The contact rules move it to a later moment.
     Deferred,
     /// The facts of the moment ask for another channel, whose queue has it now.
@@ -189,6 +192,9 @@ async fn deliver_by(deps: &Deps, job: &TouchJob, watch: Watch) -> Result<Deliver
         return Err(DeliveryError::WrongQueue { found: job.channel, expected: deps.channel, touch });
     }
     let rules = deps.rules.load(&deps.store, &job.tenant, watch.now()).await?;
+    if rules.tenant.paused.is_some() {
+        return Ok(Delivered::Paused);
+    }
     let handled = decide_and_send(deps, job, &rules, watch).await?;
     if let Some(wave) = job.wave {
         end_wait(deps, job, wave, &handled, watch.now()).await;

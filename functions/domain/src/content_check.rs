@@ -74,6 +74,20 @@ pub fn check_texts(policy: &Policy, jurisdiction: &Jurisdiction, tenant: Option<
     TextCheck { objections, excepted: rules.exceptions.met() }
 }
 
+/// What is wrong with the exceptions of a tenant, each with its place among them, from 0. Those have no effect.
+pub fn exception_problems(exceptions: &[TextException]) -> impl Iterator<Item = (usize, &'static str)> {
+    exceptions.iter().enumerate().filter_map(|(at, exception)| {
+        let problem = if at >= EXCEPTIONS_MAX {
+            Some("is one too many; expected at most 200")
+        } else if FORBIDDEN.code(&exception.code).is_none() {
+            Some("names no code of forbidden words; expected one such as threat")
+        } else {
+            exception.problem()
+        };
+        Some((at, problem?))
+    })
+}
+
 /// When a person last read the lists of what a text must and must not say; the earlier day of the two.
 #[must_use]
 pub fn lists_reviewed_on() -> NaiveDate {
@@ -172,17 +186,8 @@ impl<'a> Rules<'a> {
         for (key, expected) in substance::hollow(tenant) {
             hollow(Place::Lender { key }, expected);
         }
-        for (at, exception) in tenant.text_exceptions.iter().enumerate() {
-            let problem = if at >= EXCEPTIONS_MAX {
-                Some("is one too many; expected at most 200")
-            } else if FORBIDDEN.code(&exception.code).is_none() {
-                Some("names no code of forbidden words; expected one such as threat")
-            } else {
-                exception.problem()
-            };
-            if let Some(problem) = problem {
-                hollow(Place::Exception { number: at + 1 }, problem);
-            }
+        for (at, problem) in exception_problems(&tenant.text_exceptions) {
+            hollow(Place::Exception { number: at + 1 }, problem);
         }
         let ways = lender.ways_to_pay.iter().map(|way| ("ways_to_pay", way));
         let values = [

@@ -138,6 +138,69 @@ id! {
     SegmentId
 }
 
+/// What the id of an import begins with.
+pub const IMPORT_PREFIX: &str = "imp_";
+/// How many hexadecimal digits follow the prefix.
+pub const IMPORT_DIGITS: usize = 32;
+/// The latest moment that an id of an import tells, in milliseconds since 1970: its first twelve digits.
+const IMPORT_MS_MAX: u64 = (1 << 48) - 1;
+
+/// An import that was asked for: `imp_` and 32 hexadecimal digits. Ids of later imports sort before earlier ones.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImportId(String);
+
+/// A text that is no [`ImportId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not the id of an import; expected {IMPORT_PREFIX} and {IMPORT_DIGITS} hexadecimal digits")]
+pub struct ImportIdError;
+
+impl ImportId {
+    /// Takes a text as it is.
+    ///
+    /// # Errors
+    /// [`ImportIdError`] when it is of another form.
+    pub fn new(text: &str) -> Result<Self, ImportIdError> {
+        let digits = text.strip_prefix(IMPORT_PREFIX).ok_or(ImportIdError)?;
+        let sound =
+            digits.len() == IMPORT_DIGITS && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if sound { Ok(Self(text.to_owned())) } else { Err(ImportIdError) }
+    }
+
+    /// The id of an import of a moment, in milliseconds since 1970; `random` tells those of one moment apart.
+    #[must_use]
+    pub fn of(at_ms: u64, random: u128) -> Self {
+        let time = IMPORT_MS_MAX - at_ms.min(IMPORT_MS_MAX);
+        let random = random & ((1 << 80) - 1);
+        Self(format!("{IMPORT_PREFIX}{time:012x}{random:020x}"))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ImportId {
+    type Error = ImportIdError;
+    fn try_from(text: String) -> Result<Self, ImportIdError> {
+        Self::new(&text)
+    }
+}
+
+impl From<ImportId> for String {
+    fn from(id: ImportId) -> String {
+        id.0
+    }
+}
+
+impl fmt::Display for ImportId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,5 +218,16 @@ mod tests {
     fn an_id_that_breaks_the_rules_cannot_be_deserialized() {
         assert!(serde_json::from_str::<ObligationId>("\"\"").is_err());
         assert_eq!(serde_json::to_string(&ObligationId::new("611365").unwrap()).unwrap(), "\"611365\"");
+    }
+
+    #[test]
+    fn an_import_id_reads_back_and_sorts_the_newest_first() {
+        let (early, late) = (ImportId::of(1_000, u128::MAX), ImportId::of(2_000, 0));
+        assert!(late < early);
+        assert_eq!(ImportId::new(early.as_str()), Ok(early.clone()));
+        assert_eq!(early.as_str().len(), IMPORT_PREFIX.len() + IMPORT_DIGITS);
+        for bad in ["", "imp_", "imp_00", &early.as_str().to_uppercase(), &format!("{early}0"), "../imp_"] {
+            assert_eq!(ImportId::new(bad), Err(ImportIdError), "{bad}");
+        }
     }
 }

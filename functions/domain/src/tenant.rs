@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 
-use chrono::NaiveTime;
+use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ use crate::content_check::TextException;
 use crate::ids::{PolicyId, TenantId};
 use crate::jurisdiction::ContactRules;
 use crate::locale::{Country, Language};
+use crate::money::Currency;
 use crate::send_rate::SendLimits;
 
 /// The most shards that a tenant's open obligations are spread over.
@@ -173,6 +174,81 @@ pub struct Lender {
     pub opt_out_sms: String,
 }
 
+/// The longest id of a tenant that is a [`TenantSlug`], in characters: the names of its schedules have 64 at most.
+pub const SLUG_CHARS_MAX: usize = 40;
+
+/// The id of a tenant that can stand in addresses, file names and names of schedules: 1 to [`SLUG_CHARS_MAX`] small
+/// letters, digits and hyphens, with a letter or digit at both ends.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TenantSlug(TenantId);
+
+/// A text that is no [`TenantSlug`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "is not usable in addresses; expected 1 to {SLUG_CHARS_MAX} of a to z, 0 to 9 and -, with a letter or digit at both ends"
+)]
+pub struct SlugError;
+
+impl TenantSlug {
+    /// Takes a text as it is.
+    ///
+    /// # Errors
+    /// [`SlugError`] when it is too long or has other characters.
+    pub fn new(text: &str) -> Result<Self, SlugError> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let edge = |c: Option<char>| c.is_some_and(|c| c != '-');
+        let sound = text.len() <= SLUG_CHARS_MAX && text.chars().all(fits);
+        if !sound || !edge(text.chars().next()) || !edge(text.chars().next_back()) {
+            return Err(SlugError);
+        }
+        TenantId::new(text).map(Self).map_err(|_| SlugError)
+    }
+
+    /// The tenant.
+    #[must_use]
+    pub const fn id(&self) -> &TenantId {
+        &self.0
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl TryFrom<String> for TenantSlug {
+    type Error = SlugError;
+    fn try_from(text: String) -> Result<Self, SlugError> {
+        Self::new(&text)
+    }
+}
+
+impl From<TenantSlug> for String {
+    fn from(slug: TenantSlug) -> String {
+        slug.0.into()
+    }
+}
+
+impl std::fmt::Display for TenantSlug {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A stop of everything that is sent for a tenant, until somebody resumes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    /// Why, in the words of who paused it.
+    pub reason: String,
+    /// Who paused it, by the id of the identity provider.
+    pub by: String,
+    /// Since when.
+    pub paused_at: DateTime<Utc>,
+}
+
 /// An isolated lender or brand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -187,6 +263,9 @@ pub struct Tenant {
     pub time_zone: Tz,
     /// The language of messages to customers without one of their own.
     pub language: Language,
+    /// The currency that its sums are shown in. Obligations name their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
     /// The local time of the daily scan.
     pub scan_at: NaiveTime,
     /// Over how many shards the open obligations are spread, from 1 to [`SHARDS_MAX`].
@@ -220,6 +299,9 @@ pub struct Tenant {
     /// The contact rules that the tenant adds to the profiles.
     #[serde(default, skip_serializing_if = "ContactRules::is_empty")]
     pub contact_rules: ContactRules,
+    /// While it is there, nothing is scanned, planned, dispatched or claimed for the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
 }
 
 impl Tenant {
@@ -273,6 +355,25 @@ mod tests {
         assert_eq!(serde_json::from_str::<Tenant>(&written).unwrap(), tenant);
         assert!(with_rates("[daily_quotas]\nemail = 0").is_err());
         assert!(with_rates("[on_unknown]\nemail = \"resend\"").is_err());
+    }
+
+    #[test]
+    fn a_slug_stands_in_addresses_and_names() {
+        for good in ["a", "7", "andino", "credito-andino-2", &"x".repeat(SLUG_CHARS_MAX)] {
+            assert_eq!(TenantSlug::new(good).unwrap().as_str(), good);
+        }
+        for bad in
+            ["", "-", "a-", "-a", "A", "á", "a b", "a/b", "a_b", "a.b", &"x".repeat(SLUG_CHARS_MAX + 1)]
+        {
+            assert_eq!(TenantSlug::new(bad), Err(SlugError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn settings_that_are_not_paused_are_written_as_before() {
+        let tenant = with_rates("").unwrap();
+        let written = serde_json::to_value(&tenant).unwrap();
+        assert_eq!((written.get("paused"), written.get("currency")), (None, None));
     }
 
     #[test]

@@ -9,5 +9,6 @@ mod delimiter;
 pub mod import;
 pub mod reader;
 mod sheet;
+pub mod upload;
 
 pub use reader::{FileError, ReadOptions, ReadSummary, RowOutcome, SinkError, read_records};

@@ -6,19 +6,15 @@
 #![recursion_limit = "256"]
 
 use std::io::{Seek, SeekFrom, Write};
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use aws_lambda_events::event::s3::{S3Event, S3EventRecord};
 use chrono::{DateTime, Utc};
 use domain::ids::TenantId;
-use domain::import::mapping::Mapping;
-use import_accounts::ReadOptions;
-use import_accounts::import::{ImportJob, import_file, import_key};
+use import_accounts::upload::{Uploaded, import_upload};
 use runtime::lambda::{aws_config, lambda_error, serve, start_log, store};
-use runtime::rules::tenant_settings;
 use sha2::{Digest, Sha256};
-use store::{Scope, Store};
+use store::Store;
 
 /// The largest file that is taken, in bytes.
 const FILE_BYTES_MAX: i64 = 400 << 20;
@@ -46,33 +42,21 @@ async fn import_object(deps: &Deps, record: S3EventRecord, now: DateTime<Utc>) -
     let bucket = record.s3.bucket.name.context("the event names no bucket")?;
     let key =
         record.s3.object.url_decoded_key.or(record.s3.object.key).context("the event names no object")?;
-    let tenant = match key.split('/').collect::<Vec<_>>()[..] {
-        ["imports", tenant, _] => TenantId::new(tenant)?,
+    let (tenant, name) = match key.split('/').collect::<Vec<_>>()[..] {
+        ["imports", tenant, name] => (TenantId::new(tenant)?, name.to_owned()),
         _ => bail!("the object lies elsewhere; expected imports/<tenant>/<name>"),
     };
-    let settings = tenant_settings(&deps.store, &tenant).await?;
-    let mapping = settings.mapping.as_deref().context("the tenant's settings have no mapping")?;
-    let parsed = Arc::new(Mapping::parse(mapping).context("the mapping of the tenant's settings")?);
     let (file, sha256) = download(deps, &bucket, &key).await?;
-    let as_of = now.with_timezone(&settings.time_zone).date_naive();
-    // The moment of the upload orders the files: a late event of an older file changes nothing.
-    let uploaded_at = record.event_time;
-    let job = ImportJob {
-        scope: Scope::new(tenant, settings.shards),
-        sequence: u64::try_from(uploaded_at.timestamp_millis()).unwrap_or_default(),
-        as_of,
-        key: import_key(&sha256, mapping, as_of, ReadOptions::default()),
-        options: ReadOptions::default(),
-    };
+    let uploaded = Uploaded { tenant, name, sha256, uploaded_at: record.event_time };
     let mut problems = 0_u64;
     let on_bad = |error: &domain::import::row_error::RowError| {
         problems += 1;
         let column = error.column.as_deref().unwrap_or_default();
         tracing::warn!(line = error.line, column, code = error.code.as_str(), "bad row");
     };
-    let report = import_file(&deps.store, &job, parsed, file, on_bad, |_| ()).await?;
+    let report = import_upload(&deps.store, &uploaded, file, now, on_bad).await?;
     tracing::info!(
-        tenant = %job.scope.tenant, rows = report.rows, bad = report.bad, problems,
+        tenant = %uploaded.tenant, name = uploaded.name, rows = report.rows, bad = report.bad, problems,
         already_imported = report.already_imported, "file imported"
     );
     Ok(())

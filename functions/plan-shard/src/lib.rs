@@ -28,6 +28,7 @@ use runtime::decision_log::{DecisionLine, DecisionLog};
 use runtime::job::{JOB_VERSION, ShardJob, TouchJob};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
+use runtime::schedule::Schedules;
 use serde::Serialize;
 use store::{CustomerFacts, OpenEntry, Recording, Store, StoreError, SuppressionKey};
 
@@ -59,6 +60,8 @@ pub struct Deps {
     pub suppression: SuppressionKey,
     /// Where verdicts go.
     pub decisions: DecisionLog,
+    /// Where the first wave of the shard is scheduled; each wave schedules the next.
+    pub schedules: Schedules,
 }
 
 /// What was read and decided in one shard.
@@ -76,6 +79,8 @@ pub struct Planned {
     pub overfull: Vec<Overfull>,
     /// Customers who could not be decided about, and to whom nothing goes out. The others were not held up by them.
     pub failed: Vec<FailedCustomer>,
+    /// Whether the tenant is paused; then nothing was planned.
+    pub paused: bool,
 }
 
 /// A customer who could not be decided about.
@@ -156,6 +161,10 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
 /// [`PlanError::Unfinished`] names a customer for whom that may help, after all others were planned.
 pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Result<Planned, PlanError> {
     let rules = deps.rules.load(&deps.store, &job.tenant, now).await?;
+    if rules.tenant.paused.is_some() {
+        tracing::warn!(tenant = %job.tenant, shard = job.shard, "the tenant is paused; nothing was planned");
+        return Ok(Planned { paused: true, ..Planned::default() });
+    }
     let mut failed = Failed::default();
     let open = open_by_customer(deps, job, &rules.policy, &mut failed).await?;
     let mut reached = reached_by_customer(deps, job, &mut failed).await?;
@@ -184,6 +193,7 @@ pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Resu
     }
     planned.touches = outgoing.email.len() + outgoing.sms.len();
     planned.waiting = outgoing.waiting;
+    schedule_first(deps, job, outgoing.first_wave_at, now).await;
     planned.overfull = overfull(deps, &rules, &outgoing.loads).await?;
     warn_of(job, &planned.overfull);
     deps.email.send(&outgoing.email).await?;
@@ -202,6 +212,14 @@ async fn overfull(deps: &Deps, rules: &TenantRules, loads: &Loads) -> Result<Vec
         }
     }
     Ok(loads.overfull(&Budget::new(&tenant.rates, tenant.shards, &quotas)))
+}
+
+/// Schedules the first wave of what waits. Where that fails, the regular look at what waits finds it.
+async fn schedule_first(deps: &Deps, job: &ShardJob, at: Option<DateTime<Utc>>, now: DateTime<Utc>) {
+    let Some(at) = at else { return };
+    if let Err(error) = deps.schedules.wave(&job.tenant, at, now).await {
+        tracing::warn!(tenant = %job.tenant, shard = job.shard, %error, "the wave has no schedule of its own");
+    }
 }
 
 /// Says before the first message that a plan cannot be finished in time.
@@ -229,6 +247,7 @@ struct Outgoing {
     email: Vec<TouchJob>,
     sms: Vec<TouchJob>,
     waiting: usize,
+    first_wave_at: Option<DateTime<Utc>>,
     loads: Loads,
 }
 
@@ -312,6 +331,8 @@ async fn decide_customer(
         deps.store.plan_touch(&rules.scope(), &touch).await?;
         outgoing.waiting += 1;
         outgoing.loads.add(touch.channel, units(rules, &rules_for, &known, &touch), from_at, until_at);
+        outgoing.first_wave_at =
+            Some(outgoing.first_wave_at.map_or(touch.send_at, |first| first.min(touch.send_at)));
     }
     let zone = known.customer.time_zone.unwrap_or(rules_for.jurisdiction.time_zone());
     let from_dpd = rules.policy.from_dpd();

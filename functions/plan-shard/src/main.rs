@@ -5,7 +5,7 @@
 
 use plan_shard::{Deps, handle};
 use runtime::decision_log::DecisionLog;
-use runtime::lambda::{aws_config, queue, serve, start_log, store, suppression_key};
+use runtime::lambda::{aws_config, queue, schedules, serve, start_log, store, suppression_key};
 use runtime::rules::RulesCache;
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,6 +19,7 @@ async fn main() -> anyhow::Result<()> {
         sms: queue(&config, "SMS_QUEUE_URL")?,
         suppression: suppression_key()?,
         decisions: DecisionLog::Off,
+        schedules: schedules(&config)?,
     };
     let deps = &deps;
     serve(async move |event, now| Ok(handle(deps, event, now).await)).await

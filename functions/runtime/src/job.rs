@@ -32,6 +32,8 @@ pub enum DueEvent {
         /// one a day looks further, for what was missed.
         hours_back: u16,
     },
+    /// Put the schedules of all tenants right.
+    Reconcile,
 }
 
 /// Plan one shard of a tenant's open obligations.

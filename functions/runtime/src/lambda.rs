@@ -73,6 +73,22 @@ pub fn queue(config: &aws_config::SdkConfig, variable: &'static str) -> Result<Q
     Ok(Queue::Sqs { client: aws_sdk_sqs::Client::new(config), url: setting(variable)? })
 }
 
+/// The schedules of this stage: the group, and what its schedules call, as the environment names them.
+///
+/// # Errors
+/// [`MissingSetting`] names the variable.
+#[cfg(feature = "scheduler")]
+pub fn schedules(config: &aws_config::SdkConfig) -> Result<crate::schedule::Schedules, MissingSetting> {
+    use crate::schedule::{EventBridge, ScheduleTarget, Schedules};
+    let target = ScheduleTarget {
+        group: setting("SCHEDULE_GROUP")?,
+        function_arn: setting("SCAN_FUNCTION_ARN")?,
+        role_arn: setting("SCHEDULE_ROLE_ARN")?,
+        dead_letter_arn: setting("SCHEDULE_DEAD_LETTER_ARN")?,
+    };
+    Ok(Schedules::EventBridge(EventBridge::new(config, target)))
+}
+
 /// The store over the tables that the environment names.
 ///
 /// # Errors

@@ -13,3 +13,4 @@ pub mod lambda;
 pub mod local_queue;
 pub mod queue;
 pub mod rules;
+pub mod schedule;

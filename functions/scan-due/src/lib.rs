@@ -13,6 +13,7 @@ use domain::ids::TenantId;
 use runtime::job::{DueEvent, JOB_VERSION, ShardJob, TouchJob, WavePlace};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules};
+use runtime::schedule::{ScheduleError, Schedules, reconcile};
 use serde::Serialize;
 use store::{Store, StoreError};
 
@@ -24,6 +25,8 @@ pub const SCAN_DAYS_BACK: u64 = 35;
 pub const WAVE_PAGE: u32 = 500;
 /// The most pages of one shard and day that one call dispatches; the next call takes the rest.
 pub const WAVE_PAGES_MAX: usize = 200;
+/// How many days ahead a wave looks for the next one.
+pub const WAVE_DAYS_AHEAD: u16 = 7;
 
 pub use sweep::{SWEEP_HOURS_BACK_MAX, SWEEP_PAGE, SWEEP_PAGES_MAX};
 
@@ -40,6 +43,8 @@ pub struct Deps {
     pub email: Queue,
     /// Where SMS touches go.
     pub sms: Queue,
+    /// Where the next wave is scheduled.
+    pub schedules: Schedules,
 }
 
 /// What was started.
@@ -57,11 +62,13 @@ pub struct Started {
     pub unknown: usize,
     /// How many unknown messages were handed to their channel for a second attempt.
     pub again: usize,
+    /// Whether the tenant is paused; then nothing was started.
+    pub paused: bool,
 }
 
 impl Started {
     const fn on(as_of: NaiveDate) -> Self {
-        Self { as_of, shards: 0, touches: 0, abandoned: 0, unknown: 0, again: 0 }
+        Self { as_of, shards: 0, touches: 0, abandoned: 0, unknown: 0, again: 0, paused: false }
     }
 }
 
@@ -77,6 +84,9 @@ pub enum ScanError {
     /// A queue.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The scheduler.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
 }
 
 /// Starts the work that an event asks for.
@@ -88,12 +98,16 @@ pub async fn handle(deps: &Deps, event: DueEvent, now: DateTime<Utc>) -> Result<
         DueEvent::Scan { tenant } => scan(deps, &tenant, now).await,
         DueEvent::Wave { tenant } => dispatch(deps, &tenant, now).await,
         DueEvent::Sweep { tenant, hours_back } => sweep::sweep(deps, &tenant, hours_back, now).await,
+        DueEvent::Reconcile => put_schedules_right(deps, now).await,
     }
 }
 
 async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
     let rules = deps.rules.load(&deps.store, tenant, now).await?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
+    if rules.tenant.paused.is_some() {
+        return Ok(not_started(tenant, as_of));
+    }
     let jobs: Vec<ShardJob> = (0..rules.tenant.shards)
         .map(|shard| ShardJob { v: JOB_VERSION, tenant: tenant.clone(), shard, as_of })
         .collect();
@@ -103,13 +117,52 @@ async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Star
     Ok(Started { shards: rules.tenant.shards, touches, ..Started::on(as_of) })
 }
 
+/// A paused tenant: what waits keeps waiting, and the first scan after the pause finds it.
+fn not_started(tenant: &TenantId, as_of: NaiveDate) -> Started {
+    tracing::warn!(%tenant, %as_of, "the tenant is paused; nothing was started");
+    Started { paused: true, ..Started::on(as_of) }
+}
+
 /// Hands the waiting touches whose moment has come to their channels.
 async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
     let rules = deps.rules.load(&deps.store, tenant, now).await?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
+    if rules.tenant.paused.is_some() {
+        return Ok(not_started(tenant, as_of));
+    }
     let touches = dispatch_days(deps, &rules, 0..=WAVE_DAYS_BACK, now).await?;
+    schedule_next(deps, &rules, now).await;
     tracing::info!(%tenant, %as_of, touches, "wave dispatched");
     Ok(Started { touches, ..Started::on(as_of) })
+}
+
+/// Lets each wave schedule the next one. Where that fails, the regular look at what waits goes on from there.
+async fn schedule_next(deps: &Deps, rules: &TenantRules, now: DateTime<Utc>) {
+    if matches!(deps.schedules, Schedules::Off) {
+        return;
+    }
+    let tenant = &rules.tenant.id;
+    let scheduled = match deps.store.wave_after(&rules.scope(), now, WAVE_DAYS_AHEAD).await {
+        Ok(Some(at)) => deps.schedules.wave(tenant, at, now).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = scheduled {
+        tracing::warn!(%tenant, %error, "the next wave has no schedule of its own");
+    }
+}
+
+async fn put_schedules_right(deps: &Deps, now: DateTime<Utc>) -> Result<Started, ScanError> {
+    let done = reconcile(&deps.store, &deps.schedules).await?;
+    tracing::info!(
+        created = done.created,
+        updated = done.updated,
+        removed = done.removed,
+        kept = done.kept,
+        skipped = done.skipped,
+        "schedules put right"
+    );
+    Ok(Started::on(now.date_naive()))
 }
 
 /// Dispatches the waves of some days, the oldest first.

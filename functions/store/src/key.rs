@@ -9,7 +9,7 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use domain::channel::Channel;
-use domain::ids::{ChoiceId, CustomerId, ObligationId, PaymentId, PolicyId, TenantId, TouchId};
+use domain::ids::{ChoiceId, CustomerId, ImportId, ObligationId, PaymentId, PolicyId, TenantId, TouchId};
 use sha2::{Digest, Sha256};
 
 use crate::backend::{Item, Value};
@@ -30,6 +30,8 @@ pub(crate) const PROFILE: &str = "PROFILE";
 pub(crate) const FENCE: &str = "FENCE";
 /// The sort key of an item that is alone, or that points at the current one.
 pub(crate) const HEAD: &str = "HEAD";
+/// The partition of the list of tenants.
+pub(crate) const TENANTS: &str = "TENANTS";
 /// What a fence's key begins with in the open index: a letter, so that it sorts after every due date.
 pub(crate) const OPEN_FENCE: &str = "F#";
 
@@ -151,6 +153,47 @@ pub(crate) fn settings(of: &TenantId) -> Key {
 /// What was granted of the send rate of a channel.
 pub(crate) fn send_rate(of: &TenantId, channel: Channel) -> Key {
     Key::new(tenant(of), format!("RATE#{}", channel.as_str()))
+}
+
+/// The place of a tenant in the list of tenants.
+pub(crate) fn tenant_entry(of: &TenantId) -> Key {
+    Key::new(TENANTS, escape(of.as_str()))
+}
+
+/// The tenant of a sort key of [`tenant_entry`].
+pub(crate) fn tenant_of_entry(sk: &str) -> Option<TenantId> {
+    TenantId::new(unescape(sk)).ok()
+}
+
+/// The partition of a tenant's changes of settings, in the table `audit`.
+pub(crate) fn settings_audit_partition(of: &TenantId) -> String {
+    format!("{}#SETTINGS", tenant(of))
+}
+
+/// The place of a change of settings: its moment, and the version that it made, which no two changes share.
+pub(crate) fn settings_audit(of: &TenantId, at: DateTime<Utc>, version: u64) -> Key {
+    let at = at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    Key::new(settings_audit_partition(of), format!("{at}#{version:010}"))
+}
+
+/// The partition of a tenant's uploads.
+pub(crate) fn upload_partition(of: &TenantId) -> String {
+    format!("{}#UPLOADS", tenant(of))
+}
+
+/// The place of an upload. Ids begin with their moment, inverted, so that the newest comes first.
+pub(crate) fn upload(of: &TenantId, id: &ImportId) -> Key {
+    Key::new(upload_partition(of), id.as_str())
+}
+
+/// The upload of a sort key of [`upload`].
+pub(crate) fn upload_of(sk: &str) -> Option<ImportId> {
+    ImportId::new(sk).ok()
+}
+
+/// The place of a request that may come twice.
+pub(crate) fn request(request_key: &str) -> Key {
+    Key::new(format!("REQUEST#{}", escape(request_key)), HEAD)
 }
 
 fn policy_partition(of: &TenantId, id: &PolicyId) -> String {

@@ -40,6 +40,18 @@ impl Store {
         }
     }
 
+    /// How far the import of a file is; `None` where it was never begun. Counted as `ledger`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the read fails.
+    pub async fn import_state(
+        &self,
+        tenant: &TenantId,
+        sha256: &str,
+    ) -> Result<Option<ImportState>, StoreError> {
+        self.get("ledger", key::import(tenant, sha256)).await?.map(|item| state_of(&item)).transpose()
+    }
+
     /// Notes that the first `rows_done` rows are stored. A lower number than the noted one changes nothing.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ mod payments;
 mod rate;
 mod record;
 mod reference;
+mod request;
 mod resend;
 mod settings;
 #[cfg(feature = "faults")]
@@ -31,7 +32,9 @@ mod spoil;
 mod suppression;
 mod sweep;
 pub mod tables;
+mod tenants;
 mod touch;
+mod upload;
 mod wave;
 
 #[cfg(test)]
@@ -57,11 +60,14 @@ pub use open::{OpenEntry, ReachedEntry};
 pub use payments::PaymentRecord;
 pub use record::{RecordError, Recorded, TouchEvent};
 pub use reference::REFERENCE_DAYS_KEPT;
+pub use request::{ANSWER_BYTES_MAX, ANSWER_HOURS_KEPT, Answer, Begun, REQUEST_LEASE_SECONDS};
 pub use resend::RESEND_AFTER_MINUTES;
 pub use settings::{POLICY_VERSION_MAX, PolicyDoc, ProfileDoc, SettingsDoc};
 pub use suppression::SuppressionKey;
 pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims, UnknownTouch};
+pub use tenants::{ChangeOf, SettingsChange, SettingsWritten, TenantAction, TenantPage};
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};
+pub use upload::{UPLOAD_DAYS_KEPT, Upload, UploadPage, UploadRecord, UploadReport, UploadState};
 pub use wave::{WAVE_DAYS_AHEAD_MAX, WaveEntry, WaveKey};
 
 use std::sync::Arc;

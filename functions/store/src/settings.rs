@@ -56,6 +56,18 @@ pub struct ProfileDoc {
     pub holidays: String,
 }
 
+impl SettingsDoc {
+    /// Refuses fewer shards than are stored: what lies in those that went away would never be scanned.
+    pub(crate) fn keeps_shards_of(&self, stored: &Self) -> Result<(), StoreError> {
+        if self.shards() >= stored.shards() {
+            return Ok(());
+        }
+        let what =
+            format!("{} shards; expected at least the {} that are stored", self.shards(), stored.shards());
+        Err(StoreError::Conflict { operation: "settings", what })
+    }
+}
+
 impl Store {
     /// Keeps the texts of a profile under its version, so that whoever asks later finds what was decided by, whatever the
     /// settings and the program say then. Known versions are not written again. Counted as `profile`.
@@ -101,10 +113,8 @@ impl Store {
     /// [`StoreError::Conflict`] when a higher version, another text under the same one, or a larger number of shards is
     /// stored.
     pub async fn put_settings(&self, tenant: &TenantId, doc: &SettingsDoc) -> Result<(), StoreError> {
-        let stored = self.settings(tenant).await?.map_or(0, |stored| stored.shards());
-        if doc.shards() < stored {
-            let what = format!("{} shards; expected at least the {stored} that are stored", doc.shards());
-            return Err(StoreError::Conflict { operation: "settings", what });
+        if let Some(stored) = self.settings(tenant).await? {
+            doc.keeps_shards_of(&stored)?;
         }
         let mut item = keyed(key::settings(tenant));
         set(&mut item, "v", doc.version);
@@ -129,12 +139,13 @@ impl Store {
         }
     }
 
-    /// The settings of a tenant; `None` before the first.
+    /// The settings of a tenant; `None` before the first, and of a tenant that was deleted.
     ///
     /// # Errors
     /// [`StoreError`] when the read fails.
     pub async fn settings(&self, tenant: &TenantId) -> Result<Option<SettingsDoc>, StoreError> {
-        self.get("settings", key::settings(tenant)).await?.map(|item| settings_of(&item)).transpose()
+        let item = self.get("settings", key::settings(tenant)).await?;
+        item.filter(|item| !item.contains_key("dl")).map(|item| settings_of(&item)).transpose()
     }
 
     /// Stores a version of a policy, as a draft. The same version and text again is fine.

@@ -188,6 +188,42 @@ impl Store {
         }
         Ok(None)
     }
+
+    /// The earliest moment after `after` for which a touch waits, on its UTC day and `days_ahead` more (at most
+    /// [`WAVE_DAYS_AHEAD_MAX`]). Strongly consistent; counted as `wave`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a query fails, or an entry cannot be read.
+    pub async fn wave_after(
+        &self,
+        scope: &Scope,
+        after: DateTime<Utc>,
+        days_ahead: u16,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        for ahead in 0..=days_ahead.min(WAVE_DAYS_AHEAD_MAX) {
+            let Some(day) = after.date_naive().checked_add_days(Days::new(u64::from(ahead))) else { break };
+            let mut earliest: Option<DateTime<Utc>> = None;
+            for shard in 0..scope.shards {
+                let condition = Expression {
+                    text: "#pk = :pk AND #sk > :after",
+                    names: &["pk", "sk"],
+                    values: vec![
+                        (":pk", wave_partition(&scope.tenant, day, shard).into()),
+                        (":after", end_of(&instant_text(after)).into()),
+                    ],
+                };
+                let page = self.query("wave", wave_query(condition, None, 1)).await?;
+                if let Some(item) = page.items.first() {
+                    let at = entry(item, shard)?.place.send_at;
+                    earliest = Some(earliest.map_or(at, |e| e.min(at)));
+                }
+            }
+            if earliest.is_some() {
+                return Ok(earliest);
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// The item of a touch that waits for its `send_at`.

@@ -23,6 +23,7 @@ use runtime::job::{DueEvent, ShardJob};
 use runtime::local_queue::LocalQueues;
 use runtime::queue::Queue;
 use runtime::rules::RulesCache;
+use runtime::schedule::Schedules;
 use scan_due::SWEEP_HOURS_BACK_MAX;
 use store::{SettingsDoc, Store, SuppressionKey};
 
@@ -93,6 +94,7 @@ impl LocalStack {
                 plan: queue(QueueName::PlanShard),
                 email: email.clone(),
                 sms: sms.clone(),
+                schedules: Schedules::Off,
             },
             plan: plan_shard::Deps {
                 store: store.clone(),
@@ -101,6 +103,7 @@ impl LocalStack {
                 sms: sms.clone(),
                 suppression: suppression.clone(),
                 decisions: decisions.clone(),
+                schedules: Schedules::Off,
             },
             email: delivery_on(Channel::Email),
             sms: delivery_on(Channel::Sms),

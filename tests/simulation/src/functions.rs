@@ -9,6 +9,7 @@ use domain::channel::Channel;
 use runtime::decision_log::DecisionLog;
 use runtime::queue::Queue;
 use runtime::rules::RulesCache;
+use runtime::schedule::Schedules;
 use store::{Store, SuppressionKey};
 
 use crate::faults::{Provider, SimulatedQueue};
@@ -51,6 +52,7 @@ impl Functions {
                 plan,
                 email: email.clone(),
                 sms: sms.clone(),
+                schedules: Schedules::Off,
             },
             plan: plan_shard::Deps {
                 store: store.clone(),
@@ -59,6 +61,7 @@ impl Functions {
                 sms: sms.clone(),
                 suppression: secret.clone(),
                 decisions: decisions.clone(),
+                schedules: Schedules::Off,
             },
             email: delivery_on(Channel::Email),
             sms: delivery_on(Channel::Sms),

@@ -481,6 +481,7 @@ fn told(task: &Task) -> String {
         Task::Due { event: DueEvent::Scan { .. }, .. } => "scan-due: scan".to_owned(),
         Task::Due { event: DueEvent::Wave { .. }, .. } => "scan-due: wave".to_owned(),
         Task::Due { event: DueEvent::Sweep { .. }, .. } => "scan-due: sweep".to_owned(),
+        Task::Due { event: DueEvent::Reconcile, .. } => "scan-due: reconcile".to_owned(),
         Task::Fact { index, .. } => format!("records fact {index}"),
         Task::Learn { index } => format!("learns fact {index}"),
     }

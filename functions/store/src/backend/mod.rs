@@ -107,6 +107,15 @@ impl Expression {
         Self { text, names, values: Vec::new() }
     }
 
+    /// A condition with values.
+    pub(crate) fn of(
+        text: &'static str,
+        names: &'static [&'static str],
+        values: Vec<(&'static str, Value)>,
+    ) -> Self {
+        Self { text, names, values }
+    }
+
     /// The item must not be there yet.
     pub(crate) fn absent() -> Self {
         Self::plain("attribute_not_exists(#pk)", &["pk"])

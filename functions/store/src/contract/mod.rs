@@ -11,6 +11,7 @@ mod people;
 mod rates;
 mod records;
 mod scans;
+mod tenants;
 mod touches;
 
 use chrono::{DateTime, NaiveDate, Utc};

@@ -34,8 +34,11 @@
 //! | `at` `lf` | SUPP | since when; lifted at, by the customer's own word |
 //! | `hs` | TOUCH | history: what was said about it since its claim, by whom, when and why |
 //! | `sb` | SOFT | instants of the soft bounces that count, oldest first |
-//! | `ex` | REF | when it may be forgotten, in seconds since 1970: what a table's time to live reads |
+//! | `ex` | REF, UPLOADS, REQUEST | when it may be forgotten, in seconds since 1970: what a table's time to live reads |
 //! | `n` | IMPORT | rows done |
+//! | `dl` | SETTINGS | when the tenant was deleted |
+//! | `q` `by` `at` `st` `ik` `j` `rs` | UPLOADS | sequence, who asked, when, state, key of the ledger, report, problem |
+//! | `x` `at` `st` `j` `h` | REQUEST | digest, begun at, status, body and headers of the answer |
 
 mod choice;
 mod customer;

@@ -88,9 +88,10 @@ fn installed(program: &str) -> bool {
     found.is_ok_and(|status| status.success())
 }
 
-/// Builds the domain for the browser, with rustup's standard library where rustup may download, else with Debian's.
+/// Builds the domain and the types of the API for the browser, with rustup's standard library where rustup may
+/// download, else with Debian's.
 fn browser_build(root: &Path) -> anyhow::Result<()> {
-    let build = ["build", "--package", "domain", "--target", WASM_TARGET];
+    let build = ["build", "--package", "domain", "--package", "api-types", "--target", WASM_TARGET];
     if rustup_has_wasm(root) || rustup_adds_wasm(root) {
         return step("build for the browser", cargo(root).args(build));
     }
