@@ -114,6 +114,24 @@ async fn a_second_attempt_is_not_made_outside_the_hours_or_for_what_is_paid() {
 }
 
 #[tokio::test]
+async fn a_second_attempt_that_fails_goes_no_other_way_while_the_first_may_have_arrived() {
+    let stack = stack_of(|tenant| tenant.on_unknown.email = OnUnknown::PreferDelivery).await;
+    stack.import(1, &[Borrower::new("ana").with_number("+525512345678").owes("a", 20)]).await;
+    stack.outbox.fail_next(Fault::LoseRequest);
+    stack.scan(at(23, 10, 0)).await;
+    assert_eq!(sweep(&stack, 11, 0).await, 1);
+    stack.outbox.fail_next(Fault::Refuse { retry: false });
+    stack.send(at(23, 11, 0)).await;
+    assert_eq!(stack.states("ana").await, [TouchState::Unknown, TouchState::Failed]);
+    stack.scan(at(23, 12, 0)).await;
+    assert!(stack.outbox.messages().is_empty(), "nobody knows whether the first arrived");
+    // Once it is known that neither did, the stage goes another way.
+    event(&stack, &touches(&stack).await[0], Report::Failed).await;
+    stack.scan(at(23, 13, 0)).await;
+    assert_eq!(stack.sent_to("ana"), ["sms d3:a"]);
+}
+
+#[tokio::test]
 async fn a_stage_falls_back_at_once_where_the_sender_is_refused() {
     let stack = stack_of(|_| {}).await;
     stack.import(1, &[Borrower::new("ana").with_number("+525512345678").owes("a", 20)]).await;

@@ -6,6 +6,7 @@
 mod choices;
 mod command_line;
 mod dead_letters;
+mod delivery_abandoned;
 mod delivery_again;
 mod delivery_events;
 mod delivery_races;

@@ -51,6 +51,8 @@ impl Failed {
             | PlanError::Rules(_)
             | PlanError::Queue(_)
             | PlanError::Unfinished { .. }
+            | PlanError::NoSuchShard { .. }
+            | PlanError::WrongDay { .. }
             | PlanError::TooLarge { .. } => return Err(problem),
         };
         let failed =

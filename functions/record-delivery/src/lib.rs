@@ -166,7 +166,7 @@ async fn plan_anew(
         deps.store.plan_touch(&rules.scope(), later).await?;
     }
     if let Some(touch) = &decided.now {
-        queue_for(deps, touch.channel).send(&[job(tenant, touch)]).await?;
+        queue_for(deps, touch.channel).send(&[job(tenant, touch).sealed(&deps.suppression)]).await?;
     }
     Ok(())
 }
@@ -188,5 +188,6 @@ fn job(tenant: &TenantId, touch: &Touch) -> TouchJob {
         on: touch.on,
         channel: touch.channel,
         wave: None,
+        seal: None,
     }
 }

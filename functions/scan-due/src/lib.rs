@@ -58,6 +58,8 @@ pub struct Started {
     pub touches: usize,
     /// How many abandoned claims became unknown.
     pub abandoned: usize,
+    /// How many claims were abandoned before their provider was called, and are decided anew.
+    pub taken_over: usize,
     /// How many touches are unknown: those that this sweep found, and those of earlier ones that nobody has settled.
     pub unknown: usize,
     /// How many unknown messages were handed to their channel for a second attempt.
@@ -68,7 +70,7 @@ pub struct Started {
 
 impl Started {
     const fn on(as_of: NaiveDate) -> Self {
-        Self { as_of, shards: 0, touches: 0, abandoned: 0, unknown: 0, again: 0, paused: false }
+        Self { as_of, shards: 0, touches: 0, abandoned: 0, taken_over: 0, unknown: 0, again: 0, paused: false }
     }
 }
 
@@ -211,6 +213,7 @@ async fn dispatch_shard(
                 on: waiting.place.touch.on,
                 channel: waiting.channel,
                 wave: Some(WavePlace { shard, send_at: waiting.place.send_at }),
+                seal: None,
             })
             .partition(|job| job.channel == domain::channel::Channel::Email);
         deps.email.send(&email).await?;

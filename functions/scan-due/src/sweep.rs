@@ -1,10 +1,11 @@
-//! The sweep: claims that nobody settled become unknown, so that nothing stays claimed for ever. Where the tenant prefers
-//! delivery, messages that stay unknown are handed to their channel once more.
+//! The sweep: claims that nobody settled become unknown, so that nothing stays claimed for ever; those under which no
+//! provider was called are dispatched again. Where the tenant prefers delivery, messages that stay unknown are handed to
+//! their channel once more.
 //!
 //! Invariants: it reads the index, and only the touches of customers with a recent contact and of those who owe nothing
 //! any more, once. What is unknown is noted before its customer leaves the index, and counted until it is settled. A
-//! sweep never plans and never sends: whether the provider has the message of an abandoned claim, its event or a person
-//! says.
+//! sweep never plans and never sends: what is dispatched again is decided like anything else, and whether the provider
+//! has the message of an abandoned claim, its event or a person says.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +14,10 @@ use domain::channel::Channel;
 use domain::ids::{CustomerId, TenantId};
 use domain::tenant::{OnUnknown, Tenant};
 use runtime::job::{JOB_VERSION, TouchJob};
+use runtime::rules::TenantRules;
 use store::{RESEND_AFTER_MINUTES, ReachedEntry, StoreError, TouchKey, UNKNOWN_BATCH_MAX, UnknownTouch};
 
-use crate::{Deps, ScanError, Started};
+use crate::{Deps, ScanError, Started, WAVE_DAYS_BACK, dispatch_days};
 
 /// How far back a sweep looks at most at customers who owe something, in hours: as long as a fence keeps its contacts.
 pub const SWEEP_HOURS_BACK_MAX: u16 = 35 * 24;
@@ -43,25 +45,29 @@ pub(crate) async fn sweep(
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     let mut sweep = Sweep {
         deps,
-        tenant: &rules.tenant,
+        rules: &rules,
         now,
         oldest: now - Duration::hours(i64::from(hours_back.min(SWEEP_HOURS_BACK_MAX))),
         noted: notes(deps, tenant).await?,
         abandoned: 0,
+        taken_over: 0,
         again: Vec::new(),
     };
     for shard in 0..rules.tenant.shards {
         sweep.shard(shard).await?;
     }
     let unknown = sweep.count_unknown().await?;
-    let Sweep { abandoned, again, .. } = sweep;
+    let Sweep { abandoned, taken_over, again, .. } = sweep;
     let (email, sms): (Vec<TouchJob>, Vec<TouchJob>) =
         again.into_iter().partition(|job| job.channel == Channel::Email);
     let again = email.len() + sms.len();
     deps.email.send(&email).await?;
     deps.sms.send(&sms).await?;
-    tracing::info!(%tenant, %as_of, abandoned, unknown, again, "claims swept");
-    Ok(Started { abandoned, unknown, again, ..Started::on(as_of) })
+    // They wait from now on.
+    let touches =
+        if taken_over > 0 { dispatch_days(deps, &rules, 0..=WAVE_DAYS_BACK, now).await? } else { 0 };
+    tracing::info!(%tenant, %as_of, abandoned, taken_over, unknown, again, touches, "claims swept");
+    Ok(Started { abandoned, taken_over, unknown, again, touches, ..Started::on(as_of) })
 }
 
 /// The touches that earlier sweeps found unknown.
@@ -85,18 +91,19 @@ async fn notes(deps: &Deps, tenant: &TenantId) -> Result<BTreeSet<TouchKey>, Sca
 /// A sweep at work.
 struct Sweep<'a> {
     deps: &'a Deps,
-    tenant: &'a Tenant,
+    rules: &'a TenantRules,
     now: DateTime<Utc>,
     /// Customers who owe something are looked at where their latest contact is not older.
     oldest: DateTime<Utc>,
     noted: BTreeSet<TouchKey>,
     abandoned: usize,
+    taken_over: usize,
     again: Vec<TouchJob>,
 }
 
 impl Sweep<'_> {
     async fn shard(&mut self, shard: u16) -> Result<(), ScanError> {
-        let tenant = &self.tenant.id;
+        let tenant = &self.rules.tenant.id;
         let mut cursor = None;
         for _ in 0..SWEEP_PAGES_MAX {
             let page = self.deps.store.contacted_page(tenant, shard, cursor, SWEEP_PAGE).await?;
@@ -122,7 +129,7 @@ impl Sweep<'_> {
     }
 
     async fn customer(&mut self, fence: &ReachedEntry) -> Result<(), StoreError> {
-        let Self { deps, tenant, now, .. } = *self;
+        let Self { deps, rules, now, .. } = *self;
         // A younger contact may have an open claim and no abandoned one; what is unknown about it is found next time.
         let youngest = now - deps.store.claim_lease();
         let Some(last_at) = fence.last_contact_at.filter(|at| *at <= youngest) else { return Ok(()) };
@@ -134,23 +141,24 @@ impl Sweep<'_> {
         // leaves the index is not looked at again, so nothing that may be open is left out.
         let (since, days_more) = if owes_nothing { (last_at, CONTACTS_KEPT_DAYS) } else { (self.oldest, 1) };
         let from_on = since.date_naive().checked_sub_days(Days::new(days_more)).unwrap_or(NaiveDate::MIN);
-        let found = deps.store.settle_abandoned(&tenant.id, &fence.customer, from_on, now).await?;
+        let found = deps.store.settle_abandoned(&rules.scope(), &fence.customer, from_on, now).await?;
         if found.unknown > 0 {
             self.note(&fence.customer, from_on).await?;
         }
         self.abandoned += found.settled;
-        let second = |unknown| second_job(tenant, unknown, now);
+        self.taken_over += found.taken_over;
+        let second = |unknown| second_job(&rules.tenant, unknown, now);
         let room = AGAIN_MAX.saturating_sub(self.again.len());
         self.again.extend(found.tried_once.iter().filter_map(second).take(room));
         if found.open == 0 && owes_nothing {
-            deps.store.leave_open_index(&tenant.id, &fence.customer, last_at).await?;
+            deps.store.leave_open_index(&rules.tenant.id, &fence.customer, last_at).await?;
         }
         Ok(())
     }
 
     /// Notes what is unknown about a customer, so that it stays in the report whatever becomes of the index.
     async fn note(&mut self, customer: &CustomerId, from_on: NaiveDate) -> Result<(), StoreError> {
-        let (store, tenant) = (&self.deps.store, &self.tenant.id);
+        let (store, tenant) = (&self.deps.store, &self.rules.tenant.id);
         for touch in store.unknown_touches(tenant, customer, from_on).await? {
             if !self.noted.contains(&touch) {
                 store.note_unknown(tenant, &touch).await?;
@@ -162,7 +170,7 @@ impl Sweep<'_> {
 
     /// How many of the noted touches are unknown still. The notes of the others are taken away.
     async fn count_unknown(&self) -> Result<usize, ScanError> {
-        let (store, tenant) = (&self.deps.store, &self.tenant.id);
+        let (store, tenant) = (&self.deps.store, &self.rules.tenant.id);
         let noted: Vec<TouchKey> = self.noted.iter().cloned().collect();
         let mut count = 0;
         for batch in noted.chunks(UNKNOWN_BATCH_MAX) {
@@ -201,5 +209,6 @@ fn second_job(tenant: &Tenant, unknown: &UnknownTouch, now: DateTime<Utc>) -> Op
         on: unknown.place.on,
         channel: unknown.channel,
         wave: None,
+        seal: None,
     })
 }

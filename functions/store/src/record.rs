@@ -239,10 +239,34 @@ impl Store {
             all.writes.push(suppression_write(place, &event.reason, recorded_at));
             all.is_suppressed = true;
         }
-        // A second attempt at the message carries the stages now.
-        let may_fall_back = folded.may_fall_back && stored.resent_as.is_none();
+        let may_fall_back = folded.may_fall_back && self.other_has_failed(tenant, stored, &mut all).await?;
         move_fence(tenant, &facts.fence, said, may_fall_back, &mut all);
         Ok(all)
+    }
+
+    /// Whether the other attempt at the same message is known not to have arrived either, where there is one: the stages
+    /// may only go another way when both have failed. The report holds for the other as it was read.
+    async fn other_has_failed(
+        &self,
+        tenant: &TenantId,
+        stored: &StoredTouch,
+        all: &mut Consequences,
+    ) -> Result<bool, StoreError> {
+        let Some(id) = stored.resent_as.as_ref().or(stored.resend_of.as_ref()) else { return Ok(true) };
+        let ours = &stored.touch.id;
+        let is_other = |t: &TouchRecord| {
+            t.touch.id == *id && (t.resend_of.as_ref() == Some(ours) || t.resent_as.as_ref() == Some(ours))
+        };
+        // It may be of another day.
+        let touches = self.touches(tenant, &stored.touch.customer).await?;
+        let Some(other) = touches.into_iter().find(is_other) else { return Ok(false) };
+        let condition = Expression {
+            text: "#st = :st",
+            names: &["st"],
+            values: vec![(":st", other.state.as_str().into())],
+        };
+        all.writes.push(Write::Check { key: TouchKey::of(&other.touch).key(tenant), condition });
+        Ok(matches!(other.state, TouchState::Failed | TouchState::Bounced))
     }
 
     /// Adds a soft bounce to those of the contact point, and says whether they are too many.
@@ -341,7 +365,7 @@ fn with_report(
     next
 }
 
-/// The touch is as it was read: the same claim, in the same state, with the same history and attempts.
+/// The touch is as it was read: the same claim, in the same state, with the same mark, history and attempts.
 fn as_read(item: &Item, stored: &StoredTouch) -> Result<Expression, StoreError> {
     let claimed_at = stored.claimed_at;
     let claimed_at =
@@ -351,6 +375,15 @@ fn as_read(item: &Item, stored: &StoredTouch) -> Result<Expression, StoreError> 
     let is_silent = stored.history.entries().is_empty();
     if !is_silent {
         values.push((":hs", history_text(&stored.history).into()));
+    }
+    if stored.state == TouchState::Claimed && is_silent {
+        // A sender may come to its call at any moment, and then it is not known any more what will be sent.
+        let text = if stored.called_at.is_some() {
+            "#st = :st AND #ca = :ca AND attribute_not_exists(#hs) AND attribute_exists(#pa)"
+        } else {
+            "#st = :st AND #ca = :ca AND attribute_not_exists(#hs) AND attribute_not_exists(#pa)"
+        };
+        return Ok(Expression { text, names: &["st", "ca", "hs", "pa"], values });
     }
     let text = match (is_silent, stored.resent_as.is_some()) {
         (true, false) => {

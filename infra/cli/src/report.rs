@@ -115,7 +115,7 @@ impl Totals {
         UnitRates {
             scan_read_units_per_1000_obligations: of(&["scan"], |u| u.read_units) / scanned,
             facts_read_units_per_touch: of(&["facts", "suppressed"], |u| u.read_units) / messages,
-            write_units_per_touch: of(&["claim", "settle", "release"], |u| u.write_units) / messages,
+            write_units_per_touch: of(&["claim", "mark", "settle", "release"], |u| u.write_units) / messages,
             write_units_per_wait: entering + leaving,
         }
     }
