@@ -22,6 +22,10 @@ impl Document {
             fact: Option<IgnoredAny>,
         }
         let unreadable = |e: serde_json::Error| format!("its document cannot be read: {e}");
+        // Most entries are decisions, which need no second look. A key that is written with escapes is refused as unknown.
+        if !text.contains("\"fact\"") {
+            return Ok(Self::Decision(serde_json::from_str(text).map_err(unreadable)?));
+        }
         let peek: Peek = serde_json::from_str(text).map_err(unreadable)?;
         Ok(match peek.fact {
             None => Self::Decision(serde_json::from_str(text).map_err(unreadable)?),

@@ -29,6 +29,12 @@ fn a_whole_file_is_verified_and_counted() {
 }
 
 #[test]
+fn a_file_of_many_messages_is_verified() {
+    let verified = verify(Evidence::of_moments(2_000).file().to_string().as_bytes()).unwrap();
+    assert_eq!((verified.entries, verified.claims, verified.touches), (2_000, 1_000, 1_000));
+}
+
+#[test]
 fn what_is_no_evidence_is_told_from_what_is_broken() {
     let other = |text: &str| matches!(verify(text.as_bytes()), Err(VerifyError::NotEvidence(_)));
     assert!(other("") && other("[]") && other("{}") && other("date,amount\n2026-01-01,5\n"));
