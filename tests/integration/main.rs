@@ -19,6 +19,7 @@ mod policy_texts;
 mod replay;
 mod stopped_by_reply;
 mod template;
+mod text_gate;
 mod tidy;
 mod unknown;
 mod unreadable;

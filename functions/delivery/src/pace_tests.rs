@@ -181,7 +181,7 @@ impl World {
         };
         Deps {
             store: self.store.under(Arc::new(Slow(dice(2)))),
-            rules: RulesCache::default(),
+            rules: RulesCache::of_checked_texts(),
             sender: Sender::Scripted(Arc::new(provider)),
             channel: Channel::Email,
             email: queue(),

@@ -187,6 +187,7 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
 pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Result<Planned, PlanError> {
     let rules = deps.rules.load(&deps.store, &job.tenant, now).await?;
     check(job, &rules, now)?;
+    rules.texts_may_be_sent()?;
     if rules.tenant.paused.is_some() {
         tracing::warn!(tenant = %job.tenant, shard = job.shard, "the tenant is paused; nothing was planned");
         return Ok(Planned { paused: true, ..Planned::default() });

@@ -106,6 +106,7 @@ pub async fn handle(deps: &Deps, event: DueEvent, now: DateTime<Utc>) -> Result<
 
 async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
     let rules = deps.rules.load(&deps.store, tenant, now).await?;
+    rules.texts_may_be_sent()?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     if rules.tenant.paused.is_some() {
         return Ok(not_started(tenant, as_of));
@@ -128,6 +129,7 @@ fn not_started(tenant: &TenantId, as_of: NaiveDate) -> Started {
 /// Hands the waiting touches whose moment has come to their channels.
 async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
     let rules = deps.rules.load(&deps.store, tenant, now).await?;
+    rules.texts_may_be_sent()?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     if rules.tenant.paused.is_some() {
         return Ok(not_started(tenant, as_of));

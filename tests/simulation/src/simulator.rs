@@ -162,7 +162,7 @@ impl Simulator {
     pub fn new() -> Result<Self, StoreError> {
         let raw = Store::simulated()?;
         at_once(raw.create_tables())?;
-        Ok(Self { raw, rules: RulesCache::default(), worlds: 0 })
+        Ok(Self { raw, rules: RulesCache::of_checked_texts(), worlds: 0 })
     }
 
     /// Runs the world of a seed.

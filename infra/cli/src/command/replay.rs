@@ -1,6 +1,6 @@
 //! `cargo puntual replay`: real history, day by day, through the functions that run every day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use clap::Args;
 use domain::calendar::HolidayTable;
 use domain::import::record::{AccountRow, Record};
 use domain::jurisdiction::{Jurisdiction, TenantJurisdictions};
+use domain::locale::Country;
 use domain::policy::Policy;
 use domain::tenant::Tenant;
 use import_accounts::{ReadOptions, ReadSummary, RowOutcome, read_records};
@@ -90,9 +91,13 @@ pub(crate) async fn replay(arguments: ReplayArguments) -> anyhow::Result<ExitCod
     let tenant = tenant_of(jurisdiction, &parsed)?;
     let profiles = TenantJurisdictions::new(&tenant, arguments.from).context("the demo's contact rules")?;
     let jurisdiction = profiles.own()?;
-    policy_check::refuse(&policy, &parsed, &[jurisdiction], &tenant, arguments.from)
-        .with_context(|| format!("{}", arguments.policy.display()))?;
+    let may_be_used = |asked: &[&Jurisdiction]| {
+        policy_check::refuse(&policy, &parsed, asked, &tenant, arguments.from)
+            .with_context(|| format!("{}", arguments.policy.display()))
+    };
+    may_be_used(&profiles.of_customers()?)?;
     let (rows, read, digest) = read_rows(&arguments)?;
+    may_be_used(&profiles_of(&rows, &profiles)?)?;
     let out = arguments.out.as_path();
     fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
     let _lock = folder::lock(out)?;
@@ -135,6 +140,24 @@ fn tenant_of(jurisdiction: &Jurisdiction, policy: &Policy) -> anyhow::Result<Ten
         policy: policy.id.clone(),
         ..demo
     })
+}
+
+/// The profiles of everybody in the file whom those of the lender do not protect. They are no more than there are
+/// profiles, however many countries the file names.
+fn profiles_of<'a>(
+    rows: &[AccountRow],
+    profiles: &'a TenantJurisdictions,
+) -> anyhow::Result<Vec<&'a Jurisdiction>> {
+    let known = profiles.of_customers()?;
+    let countries: BTreeSet<Country> = rows.iter().filter_map(|row| row.customer.country).collect();
+    let mut others: Vec<&Jurisdiction> = Vec::new();
+    for country in countries {
+        let one = profiles.for_country(Some(country))?;
+        if known.iter().chain(&others).all(|asked| asked.id() != one.id()) {
+            others.push(one);
+        }
+    }
+    Ok(others)
 }
 
 fn read_rows(arguments: &ReplayArguments) -> anyhow::Result<(Vec<AccountRow>, ReadSummary, String)> {
