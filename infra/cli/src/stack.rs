@@ -169,11 +169,14 @@ impl LocalStack {
         std::mem::take(&mut self.prevented.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Settles the claims of the last hours that a process left behind which was killed, and says how many touches are
-    /// unknown.
+    /// Settles the claims of the last hours that a process left behind which was killed, sends what was surely not sent,
+    /// and says how many touches are unknown.
     pub(crate) async fn sweep(&self, hours_back: u16, now: DateTime<Utc>) -> anyhow::Result<usize> {
         let event = DueEvent::Sweep { tenant: self.tenant.clone(), hours_back };
         let swept = scan_due::handle(&self.scan, event, now).await.context("the sweep could not start")?;
+        if swept.touches > 0 {
+            self.drain(now, &|| ()).await?;
+        }
         Ok(swept.unknown)
     }
 

@@ -13,25 +13,20 @@ use runtime::batch::event_of;
 use runtime::job::{DueEvent, Job, TouchJob};
 use scan_due::SWEEP_HOURS_BACK_MAX;
 
+use crate::batches::take_batch;
 use crate::climate::Climate;
 use crate::facts::{Entry, Ledger, write};
 use crate::faults::clock_of_a_function;
 use crate::functions::Functions;
-use crate::scene::{ActorId, Ambush, Message, Pipe, Place, Scene, State};
+use crate::scene::{ActorId, Ambush, Message, Pipe, Place, Scene};
 use crate::world::{Fact, World};
 
 /// How long a function may run, in milliseconds.
-const FUNCTION_MS_MAX: i64 = 60_000;
-/// How long a message that was given out stays hidden, in milliseconds: six times what the function may take.
-const VISIBILITY_MS: i64 = 6 * FUNCTION_MS_MAX;
-/// How often a message is given out before it goes to the dead letters.
-const RECEIVES_MAX: u32 = 5;
+pub(crate) const FUNCTION_MS_MAX: i64 = 60_000;
 /// How often a scheduled start is tried, as for an asynchronous call of a function.
 const STARTS_MAX: u32 = 3;
 /// How many run at the same time at most.
 const ACTORS_MAX: usize = 6;
-/// The most messages of one batch.
-const BATCH_MAX: usize = 10;
 /// How long one step takes at most, in milliseconds.
 const POLL_MS_MAX: i64 = 40;
 /// The same where the time of senders passes, which plan their calls to the millisecond.
@@ -476,34 +471,6 @@ impl<'w> Run<'w> {
             }
         }
     }
-}
-
-/// Takes some messages that may be given out, in any order.
-fn take_batch(state: &mut State, pipe: Pipe) -> Vec<u64> {
-    let now = state.now;
-    let (mut there, kept): (Vec<Message>, Vec<Message>) =
-        std::mem::take(&mut state.messages).into_iter().partition(|m| m.pipe == pipe && m.visible_at <= now);
-    state.messages = kept;
-    let mut ids = Vec::new();
-    if there.is_empty() {
-        return ids;
-    }
-    let most = 1 + state.dice.below(BATCH_MAX);
-    while !there.is_empty() {
-        let mut message = there.swap_remove(state.dice.below(there.len()));
-        if ids.len() < most {
-            message.receives += 1;
-            if message.receives > RECEIVES_MAX {
-                state.note(|| format!("dead letter: {} of {}", message.id, message.pipe.function()));
-                state.dead_letters.push(message);
-                continue;
-            }
-            message.visible_at = now + VISIBILITY_MS;
-            ids.push(message.id);
-        }
-        state.messages.push(message);
-    }
-    ids
 }
 
 fn told(task: &Task) -> String {
