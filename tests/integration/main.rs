@@ -23,4 +23,5 @@ mod text_gate;
 mod tidy;
 mod unknown;
 mod unreadable;
+mod up;
 mod vectors;

@@ -70,7 +70,16 @@ pub struct Started {
 
 impl Started {
     const fn on(as_of: NaiveDate) -> Self {
-        Self { as_of, shards: 0, touches: 0, abandoned: 0, taken_over: 0, unknown: 0, again: 0, paused: false }
+        Self {
+            as_of,
+            shards: 0,
+            touches: 0,
+            abandoned: 0,
+            taken_over: 0,
+            unknown: 0,
+            again: 0,
+            paused: false,
+        }
     }
 }
 

@@ -35,8 +35,8 @@ pub mod tables;
 mod take_back;
 mod tenants;
 mod touch;
-mod upload;
 mod unknown;
+mod upload;
 mod wave;
 
 #[cfg(test)]
@@ -69,8 +69,8 @@ pub use suppression::SuppressionKey;
 pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims, TAKE_OVERS_MAX, UnknownTouch};
 pub use tenants::{ChangeOf, SettingsChange, SettingsWritten, TenantAction, TenantPage};
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};
-pub use upload::{UPLOAD_DAYS_KEPT, Upload, UploadPage, UploadRecord, UploadReport, UploadState};
 pub use unknown::{FoundOut, UNKNOWN_BATCH_MAX};
+pub use upload::{UPLOAD_DAYS_KEPT, Upload, UploadPage, UploadRecord, UploadReport, UploadState};
 pub use wave::{WAVE_DAYS_AHEAD_MAX, WaveEntry, WaveKey};
 
 use std::sync::Arc;

@@ -14,6 +14,7 @@ mod folder;
 mod ledger;
 mod moment;
 mod policy_check;
+mod product;
 mod progress;
 mod replay;
 mod report;
@@ -37,6 +38,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serves the whole product on this machine, or moves the clock of one that runs.
+    Up(command::up::UpArguments),
     /// Makes a demo portfolio, imports it, scans for today, and sends to an outbox on this machine.
     Run(command::run::RunArguments),
     /// Replays real history day by day under a virtual clock.
@@ -108,6 +111,7 @@ fn usage(problem: &clap::Error) -> ExitCode {
 
 async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Up(arguments) => command::up::up(arguments).await,
         Command::Run(arguments) => command::run::run(arguments).await,
         Command::Replay(arguments) => command::replay::replay(arguments).await,
         Command::Import(arguments) => command::import::import(arguments).await,

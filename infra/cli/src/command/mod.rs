@@ -18,4 +18,5 @@ pub(crate) mod sms;
 pub(crate) mod template_check;
 pub(crate) mod test;
 pub(crate) mod unknown;
+pub(crate) mod up;
 pub(crate) mod verify;
