@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::command_line::path;
 use crate::delivery_events::{event, sent_to};
-use crate::fixture::{Borrower, Function, Stack, at, run_json, run_to, tag_key, text};
+use crate::fixture::{Borrower, Function, Stack, at, customer_id, run_json, run_to, tag_key, text};
 
 /// How many messages a function gets at once, as SQS would give it.
 const BATCH_SIZE: usize = 10;
@@ -107,6 +107,59 @@ async fn a_redriven_job_whose_touch_went_out_meanwhile_sends_nothing() {
     }
     assert_eq!(first.map(|customer| stack.sent_to(customer).len()), [1, 1]);
     assert_eq!(queues.dead(None), []);
+}
+
+#[tokio::test]
+async fn a_job_about_what_never_was_is_dead_with_its_reason_and_decides_nothing() {
+    let stack = Stack::new().await;
+    stack.import(1, &[Borrower::new("ana").owes("a", 20), Borrower::new("bo").owes("b", 20)]).await;
+    stack.import(2, &[Borrower::new("eva").owes("e", 20)]).await;
+    stack.plan(at(23, 8, 0)).await;
+    let jobs = stack.take_jobs(Channel::Email);
+    let of = |customer: &str| jobs.iter().find(|job| job.contains(customer)).expect("a job").clone();
+    let changed = |job: String, field: &str, to: &str| {
+        let mut job: Value = serde_json::from_str(&job).expect("a job is JSON");
+        job[field] = json!(to);
+        job.to_string()
+    };
+    // Erased while the job was on its way: that is no mistake.
+    stack.store.erase_customer(&stack.scope, &customer_id("eva"), at(23, 8, 0)).await.expect("an erasure");
+    let queues = LocalQueues::memory();
+    let made_up = json!({"send_at": at(23, 8, 0), "shard": 0});
+    let mut waiting: Value = serde_json::from_str(&changed(of("ana"), "touch", "made-up")).expect("JSON");
+    waiting["wave"] = made_up;
+    let bodies = vec![
+        changed(of("ana"), "touch", "00000000000000000000000000000000"),
+        waiting.to_string(),
+        changed(of("ana"), "customer", "nobody"),
+        of("eva"),
+        of("bo"),
+    ];
+    queues.put(QueueName::SendEmail, bodies).expect("queues in memory");
+    let shard = |shard: u32, as_of: &str| {
+        json!({"v": 1, "tenant": stack.tenant(), "shard": shard, "as_of": as_of}).to_string()
+    };
+    let bodies = vec![shard(999, "2026-11-23"), shard(0, "2126-11-23"), shard(0, "1996-11-23")];
+    queues.put(QueueName::PlanShard, bodies).expect("queues in memory");
+    for queue in [QueueName::SendEmail, QueueName::PlanShard] {
+        drain(&stack, &queues, queue, at(23, 8, 1)).await;
+    }
+    let dead = queues.dead(None);
+    let words = [
+        "no touch 0000",
+        "no touch made-up",
+        "no customer nobody",
+        "no shard 999",
+        "2126-11-23",
+        "1996-11-23",
+    ];
+    assert_eq!(dead.len(), words.len());
+    for word in words {
+        assert!(dead.iter().any(|letter| reason(letter).contains(word)), "{word}");
+    }
+    assert!(stack.states("ana").await.is_empty(), "a made-up job decides nothing");
+    assert_eq!(stack.sent_to("bo").len(), 1);
+    assert!(stack.sent_to("eva").is_empty());
 }
 
 /// Jobs that no run can carry out, with a word of the reason.

@@ -128,7 +128,8 @@ async fn a_withdrawal_between_decision_and_claim_stops_the_claim() {
 async fn a_fact_between_decision_and_claim_stops_the_claim() {
     let stack = ana_is_late().await;
     let facts = stack.facts("ana").await;
-    let rules = RulesCache::default().load(&stack.store, &stack.tenant(), at(23, 8, 0)).await.unwrap();
+    let rules =
+        RulesCache::of_checked_texts().load(&stack.store, &stack.tenant(), at(23, 8, 0)).await.unwrap();
     let suppressed = std::collections::BTreeSet::new();
     let (customer, obligations, fence) = (&facts.customer, &facts.obligations, &facts.fence);
     let decided_on = Facts { customer, obligations, fence, suppressed: &suppressed };

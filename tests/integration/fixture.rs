@@ -111,10 +111,17 @@ impl Stack {
         store.put_settings(&tenant.id, &SettingsDoc { version: 1, document }).await.expect("settings");
         store.put_policy(&tenant.id, &policy.id, policy.version, POLICY).await.expect("the policy");
         store.activate_policy(&tenant.id, &policy.id, policy.version).await.expect("the policy");
-        Self::over(store, &tenant)
+        Self::over(store, &tenant, RulesCache::of_checked_texts)
     }
 
-    fn over(store: Store, tenant: &Tenant) -> Self {
+    /// The lender and the policy of the local runs, with functions that check texts themselves, as on AWS.
+    pub(crate) async fn checking_texts() -> Self {
+        let Self { store, .. } = Self::new().await;
+        let tenant: Tenant = toml::from_str(TENANT).expect("the demo's tenant is sound");
+        Self::over(store, &tenant, RulesCache::default)
+    }
+
+    fn over(store: Store, tenant: &Tenant, rules: fn() -> RulesCache) -> Self {
         let (outbox, decisions) = (Outbox::memory(), DecisionLog::memory());
         let secret = SuppressionKey::new(*b"a key of the tests");
         let (plan_queue, email_queue, sms_queue) =
@@ -122,7 +129,7 @@ impl Stack {
         let (email, sms) = (Queue::Memory(email_queue.clone()), Queue::Memory(sms_queue.clone()));
         let delivery_on = |channel| delivery::Deps {
             store: store.clone(),
-            rules: RulesCache::default(),
+            rules: rules(),
             sender: Sender::Outbox(outbox.clone()),
             channel,
             email: email.clone(),
@@ -134,7 +141,7 @@ impl Stack {
         Self {
             scan: scan_due::Deps {
                 store: store.clone(),
-                rules: RulesCache::default(),
+                rules: rules(),
                 plan: Queue::Memory(plan_queue.clone()),
                 email: email.clone(),
                 sms: sms.clone(),
@@ -142,7 +149,7 @@ impl Stack {
             },
             plan: plan_shard::Deps {
                 store: store.clone(),
-                rules: RulesCache::default(),
+                rules: rules(),
                 email: email.clone(),
                 sms: sms.clone(),
                 suppression: secret.clone(),
@@ -151,7 +158,7 @@ impl Stack {
             },
             record: record_delivery::Deps {
                 store: store.clone(),
-                rules: RulesCache::default(),
+                rules: rules(),
                 email: email.clone(),
                 sms: sms.clone(),
                 suppression: secret.clone(),

@@ -6,6 +6,7 @@
 mod choices;
 mod command_line;
 mod dead_letters;
+mod delivery_abandoned;
 mod delivery_again;
 mod delivery_events;
 mod delivery_races;
@@ -18,6 +19,9 @@ mod policy_texts;
 mod replay;
 mod stopped_by_reply;
 mod template;
+mod text_gate;
 mod tidy;
+mod unknown;
 mod unreadable;
+mod up;
 mod vectors;

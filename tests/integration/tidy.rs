@@ -35,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "channels",
             "runtime",
             "delivery",
+            "http-api",
             "import-accounts",
             "record-choice",
             "scan-due",

@@ -126,6 +126,8 @@ fn a_question_that_cannot_be_understood_is_never_allowed() {
         ("--purpose", "dunning"),
         ("--channel", "fax"),
         ("--at", "2026-07-14T10:00:00"),
+        ("--at", "2026-07-14T09:59:60-05:00"),
+        ("--prior", r#"[{"at":"2026-07-14T08:59:60-05:00","channel":"sms"}]"#),
         ("--prior", "[{]"),
         ("--time-zone", "Bogota"),
     ];
@@ -213,8 +215,8 @@ fn a_file_of_questions_is_read_by_its_header_and_a_bad_row_costs_no_other() {
         let ran = run_to(code, &["check-contact", "--vectors", file.to_str().expect("a path")]);
         (text(&ran.stdout), text(&ran.stderr))
     };
-    let sound = |id: &str| format!("{id},CO,,overdue,sms,2026-07-14T10:00:00-05:00,[]");
-    let ragged = "2,CO,,overdue,sms,2026-07-14T10:00:00-05:00";
+    let sound = |id: &str| format!("{id},CO,America/Bogota,overdue,sms,2026-07-14T10:00:00-05:00,[]");
+    let ragged = "2,CO,America/Bogota,overdue,sms,2026-07-14T10:00:00-05:00";
     let (answers, told) = asked(1, &format!("{HEADER}\n{}\n{ragged}\n{}\n", sound("1"), sound("3")));
     let allowed = |id: &str| format!("{id},true,ok,2026-07-14T10:00:00-05:00\n");
     assert_eq!(
@@ -230,6 +232,17 @@ fn a_file_of_questions_is_read_by_its_header_and_a_bad_row_costs_no_other() {
         "{told}"
     );
     assert!(!told.contains("note"), "{told}");
+    let (id_left_out, zone_left_out) = (sound(" "), sound("5").replace("America/Bogota", ""));
+    let leap = sound("6").replace("10:00:00", "09:59:60");
+    let bad = [id_left_out, zone_left_out, leap].join("\n");
+    let (answers, told) = asked(1, &format!("{HEADER}\n{bad}\n{}\n", sound("7")));
+    assert_eq!(answers.matches(",false,error,").count(), 3, "{answers}");
+    assert!(answers.ends_with(&allowed("7")), "{answers}");
+    for place in
+        ["line 2, id \" \": id is empty", "line 3, id \"5\": timezone is empty", "line 4, id \"6\": at: "]
+    {
+        assert!(told.contains(place), "{place}: {told}");
+    }
     for empty in ["", "\n", &format!("{HEADER}\n")] {
         let (answers, told) = asked(1, empty);
         assert!(!answers.contains("true") && told.contains("expected"), "{told}");

@@ -71,3 +71,11 @@ fn a_rank_that_is_not_looked_at_is_seen() {
 fn a_sweep_without_lease_is_seen() {
     assert_caught(DeliberateFault::SweepWithoutLease, &[Rule::NeedlesslyUnknown]);
 }
+
+#[test]
+fn a_call_without_a_mark_is_seen() {
+    assert_caught(
+        DeliberateFault::MarkSkipped,
+        &[Rule::DuplicateKnown, Rule::DuplicateAfterUnknown, Rule::WrongRecord],
+    );
+}

@@ -1,8 +1,9 @@
 //! One sender per channel, over the providers and the local outbox.
 //!
 //! Invariant: [`Sender::send`] makes at most one call to a provider, and every answer is one of the [`Outcome`]s.
-//! `NotSent` and `Throttled` are only said when it is proven; whatever is in doubt is `Unknown`, since a reminder that was sent
-//! twice cannot be taken back, and one that is in doubt can be settled by the provider's event or by a person.
+//! `NotSent`, `Throttled` and `Blocked` are only said when it is proven; whatever is in doubt is `Unknown`, since a
+//! reminder that was sent twice cannot be taken back, and one that is in doubt can be settled by the provider's event or
+//! by a person.
 
 #[cfg(test)]
 #[cfg(any(feature = "ses", feature = "sns"))]
@@ -76,6 +77,12 @@ pub enum Outcome {
     },
     /// The message was surely not sent, because the provider takes no more of them for now.
     Throttled {
+        /// Why, for the timeline.
+        reason: String,
+    },
+    /// The message was surely not sent, because the provider refuses whoever calls: credentials, permissions, the state of
+    /// the account. That is nobody's fault who is to get a message, and has to be mended by the operator.
+    Blocked {
         /// Why, for the timeline.
         reason: String,
     },

@@ -58,6 +58,42 @@ const THROTTLE_CODES: &[&str] = &[
     "TooManyRequestsException",
 ];
 
+/// The codes, without the word `Exception` at their end, by which a provider refuses whoever calls and not what it is
+/// asked to send: credentials, permissions, a suspended or paused account, a sender that is not verified, a
+/// configuration set or key that is not there. Another address or another channel is no answer to any of them.
+const ACCOUNT_CODES: &[&str] = &[
+    "AccessDenied",
+    "AccountSuspended",
+    "AuthFailure",
+    "AuthorizationError",
+    "ExpiredToken",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSecurity",
+    "InvalidSignature",
+    "KMSAccessDenied",
+    "KMSDisabled",
+    "KMSInvalidState",
+    "KMSNotFound",
+    "KMSOptInRequired",
+    "MailFromDomainNotVerified",
+    "MissingAuthenticationToken",
+    "NotAuthorized",
+    "NotFound",
+    "OptInRequired",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SendingPaused",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClient",
+];
+
+/// What SES calls a message whose sender is not verified, and a message whose content it refuses.
+const REJECTED_CODE: &str = "MessageRejected";
+/// How it says that it is the sender.
+const NOT_VERIFIED: &str = "not verified";
+
 /// The timeouts of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallTimeouts {
@@ -167,7 +203,10 @@ where
             }
             Some(_) | None => Outcome::Unknown { reason: format!("{provider} connection lost") },
         },
-        SdkError::ServiceError(refusal) => answered(provider, refusal.err().meta().code(), refusal.raw()),
+        SdkError::ServiceError(refusal) => {
+            let said = refusal.err().meta();
+            answered(provider, (said.code(), said.message()), refusal.raw())
+        }
         SdkError::ResponseError(unreadable) => Outcome::Unknown {
             reason: format!("{provider} answer unreadable ({})", trace_of(unreadable.raw())),
         },
@@ -179,15 +218,31 @@ where
 
 /// The class of an error that was answered. Only a status of 4xx with an error code is the provider's own word that
 /// the message was not taken; a server error may come after it was.
-fn answered(provider: &str, code: Option<&str>, response: &HttpResponse) -> Outcome {
+fn answered(
+    provider: &str,
+    (code, message): (Option<&str>, Option<&str>),
+    response: &HttpResponse,
+) -> Outcome {
     let status = response.status().as_u16();
     let reason = format!("{provider} {} ({})", word(code.unwrap_or("no-code")), trace_of(response));
     match code {
         Some(code) if THROTTLE_CODES.contains(&code) => Outcome::Throttled { reason },
         _ if status == HTTP_TOO_MANY_REQUESTS => Outcome::Throttled { reason },
-        Some(_) if response.status().is_client_error() && status != HTTP_REQUEST_TIMEOUT => refused(reason),
-        _ => Outcome::Unknown { reason },
+        Some(code) if response.status().is_client_error() && status != HTTP_REQUEST_TIMEOUT => {
+            if is_about_the_account(code, message) {
+                Outcome::Blocked { reason }
+            } else {
+                refused(reason)
+            }
+        }
+        Some(_) | None => Outcome::Unknown { reason },
     }
+}
+
+/// Whether a refusal is about whoever calls. The text of the message is looked at, and never kept: it names addresses.
+fn is_about_the_account(code: &str, message: Option<&str>) -> bool {
+    ACCOUNT_CODES.contains(&code.trim_end_matches("Exception"))
+        || code == REJECTED_CODE && message.is_some_and(|text| text.contains(NOT_VERIFIED))
 }
 
 /// Whether no connection came about: the name, the connection or its TLS failed, so no byte of the request left.

@@ -29,6 +29,7 @@ pub(crate) fn retry_on_timeout(store: &Store, outcome: Outcome) -> Outcome {
         outcome @ (Outcome::Accepted { .. }
         | Outcome::NotSent { .. }
         | Outcome::Throttled { .. }
+        | Outcome::Blocked { .. }
         | Outcome::Unknown { .. }) => outcome,
     }
 }

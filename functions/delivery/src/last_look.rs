@@ -1,16 +1,16 @@
 //! The last look between claim and call, at what moves no fence.
 //!
 //! Invariant: a reply such as STOP names an address and no customer, so one that came since the facts were read does not
-//! make the claim fail; it stops the message all the same.
+//! make the claim fail; it stops the message all the same. A claim under which nobody is called is taken back or failed
+//! before the job is done.
 
 use chrono::{DateTime, Utc};
 use domain::customer::Reach;
-use domain::touch::Touch;
 use domain::verdict::ReasonCode;
-use store::TouchKey;
 
 use crate::send::{retry_after, write_down};
-use crate::{AtHand, Delivered, DeliveryError};
+use crate::work::{AtHand, Go};
+use crate::{Delivered, DeliveryError, TRIES_MAX};
 
 /// What a last look after the claim says.
 pub(crate) enum AfterClaim {
@@ -27,11 +27,11 @@ impl AtHand<'_> {
     /// reached by the first, of which nobody knows what became.
     pub(crate) async fn last_look(
         &self,
-        touch: &Touch,
-        is_second: bool,
+        go: &Go<'_>,
         now: DateTime<Utc>,
     ) -> Result<AfterClaim, DeliveryError> {
         let Self { deps, rules, facts, .. } = *self;
+        let touch = go.touch;
         #[cfg(feature = "deliberate-faults")]
         if deps.store.is_broken_by(store::DeliberateFault::NoFactsRecheck) {
             return Ok(AfterClaim::Goes);
@@ -39,41 +39,61 @@ impl AtHand<'_> {
         let Reach::At(point) = facts.customer.reachable(touch.channel, touch.purpose) else {
             return Ok(AfterClaim::Goes);
         };
-        let (scope, place) = (rules.scope(), TouchKey::of(touch));
+        let scope = rules.scope();
         let asked = [(touch.channel, &point.address)];
         let reason = ReasonCode::Suppressed.as_str();
         match deps.store.suppressed(&scope.tenant, &deps.suppression, &asked).await {
             Ok(found) if found.is_empty() => Ok(AfterClaim::Goes),
-            Ok(_) if is_second => self.fail(touch, reason, now).await,
+            Ok(_) if go.is_second => {
+                self.fail(go, reason, now).await?;
+                Ok(AfterClaim::Ended(Delivered::Prevented { reason: reason.to_owned() }))
+            }
             Ok(_) => {
-                write_down(touch, async || deps.store.prevent_claim(&scope, &place, reason, now).await)
+                write_down(touch, async || deps.store.prevent_claim(&scope, go.claim, reason, now).await)
                     .await?;
                 tracing::info!(touch = %touch.id, reason, "the claim was taken back before the call");
                 Ok(AfterClaim::Prevented)
             }
-            Err(error) if is_second => {
-                tracing::warn!(touch = %touch.id, %error, "suppressions cannot be read; not sent again");
-                self.fail(touch, "suppressions_unreadable", now).await
-            }
             Err(error) => {
-                let retry_at = now + retry_after(1);
-                tracing::warn!(touch = %touch.id, %error, %retry_at, "suppressions cannot be read; released");
-                write_down(touch, async || deps.store.release(&scope, &place, retry_at).await).await?;
-                Ok(AfterClaim::Ended(Delivered::Released))
+                tracing::warn!(touch = %touch.id, %error, "suppressions cannot be read; nobody is called");
+                self.not_called(go, "suppressions_unreadable", now).await.map(AfterClaim::Ended)
             }
         }
     }
 
-    async fn fail(
+    /// Ends a claim under which nobody is called because the store does not answer: it is tried again later, unless it
+    /// is a second attempt or was tried often enough.
+    pub(crate) async fn not_called(
         &self,
-        touch: &Touch,
+        go: &Go<'_>,
         reason: &str,
         now: DateTime<Utc>,
-    ) -> Result<AfterClaim, DeliveryError> {
+    ) -> Result<Delivered, DeliveryError> {
         let Self { deps, rules, .. } = *self;
-        let (tenant, place) = (&rules.tenant.id, TouchKey::of(touch));
+        let tries = self.tries(go.touch);
+        if go.is_second {
+            self.fail(go, reason, now).await?;
+            return Ok(Delivered::Prevented { reason: reason.to_owned() });
+        }
+        if tries >= TRIES_MAX {
+            self.fail(go, reason, now).await?;
+            return Ok(Delivered::Failed);
+        }
+        let (scope, retry_at) = (rules.scope(), now + retry_after(tries));
+        write_down(go.touch, async || deps.store.release(&scope, go.claim, retry_at).await).await?;
+        tracing::warn!(touch = %go.touch.id, reason, tries, %retry_at, "released");
+        Ok(Delivered::Released)
+    }
+
+    pub(crate) async fn fail(
+        &self,
+        go: &Go<'_>,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), DeliveryError> {
+        let tenant = &self.rules.tenant.id;
         let failed = store::Outcome::Failed { reason: reason.to_owned() };
-        write_down(touch, async || deps.store.settle(tenant, &place, &failed, now).await).await?;
-        Ok(AfterClaim::Ended(Delivered::Prevented { reason: reason.to_owned() }))
+        let settle = async || self.deps.store.settle(tenant, &go.claim.touch, &failed, now).await;
+        write_down(go.touch, settle).await
     }
 }

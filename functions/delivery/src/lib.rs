@@ -2,9 +2,9 @@
 //!
 //! Invariants: the claim comes before the send, never the reverse. A claim names the fence version that it was decided
 //! on, so a payment or an opt-out that arrives in between stops it. What is decided is on record: with the claim, or as
-//! an entry of its own where nothing goes out. A provider is called once per claim, at a moment that the channel's rate
-//! grants; an outcome that is not known is kept as unknown and not sent again, unless the tenant prefers delivery: then
-//! once, an hour later.
+//! an entry of its own where nothing goes out. A provider is called once per claim, after its mark, at a moment that the
+//! channel's rate grants; an outcome that is not known is kept as unknown and not sent again, unless the tenant prefers
+//! delivery: then once, an hour later. A job about a customer or a touch that there never was is refused.
 
 mod again;
 #[cfg(feature = "deliberate-faults")]
@@ -13,34 +13,31 @@ mod last_look;
 mod pace;
 mod put_off;
 mod send;
+mod work;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::Sender;
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::channel::Channel;
-use domain::decision::{Cause, DecisionRecord};
-use domain::planner::{Facts, Plan, Rules, plan};
-use domain::send_rate::Slot;
+use domain::ids::{CustomerId, TenantId, TouchId};
+use domain::planner::{Plan, Rules};
 use domain::touch::Touch;
-use domain::verdict::{Decision, ReasonCode};
+use domain::verdict::Decision;
 use runtime::batch::{each_job, each_job_at_once};
 use runtime::decision_log::{DecisionLine, DecisionLog, DecisionSource};
 use runtime::job::{Job, TouchJob, WavePlace};
 use runtime::queue::{Queue, QueueError};
-use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
+use runtime::rules::{RulesCache, RulesError, TenantRules};
 use serde::Serialize;
-use store::{
-    ClaimConflict, ClaimError, CustomerFacts, Recording, Store, StoreError, SuppressionKey, TouchError,
-    TouchKey, WaveKey,
-};
+use store::{CustomerFacts, Store, StoreError, SuppressionKey, TouchError, TouchKey, WaveKey};
 
-use again::Second;
-use last_look::AfterClaim;
-use pace::{Permit, Watch, Whose};
-use put_off::{PutBack, fall_back, put_off};
-use send::compose;
+use pace::Watch;
+use work::decide_and_send;
 
 pub use pace::{CLAIM_LEAD_MS, LATE_MAX_MS, Pace, SLOT_WAIT_MAX_SECONDS, Turns};
+#[cfg(feature = "faults")]
+pub use pace::{ScriptedTime, Waiting};
+pub use work::{FRESH_MS, LOOKS_MAX, MISSED_MAX};
 
 /// How often a customer is decided anew when facts keep arriving between decision and claim.
 pub const DECISIONS_MAX: usize = 5;
@@ -145,6 +142,24 @@ pub enum DeliveryError {
         /// The touch.
         touch: String,
     },
+    /// The job is about a customer that was never there. It is never carried out.
+    #[error("tenant {tenant} has no customer {customer}; expected one that an import named")]
+    NoSuchCustomer {
+        /// The tenant.
+        tenant: TenantId,
+        /// The customer.
+        customer: CustomerId,
+    },
+    /// The job is about a touch that nobody planned. It is never carried out, and decides nothing for the customer.
+    #[error("customer {customer} has no touch {touch} of {on}; expected one that was planned")]
+    NoSuchTouch {
+        /// The customer.
+        customer: CustomerId,
+        /// The touch.
+        touch: TouchId,
+        /// The day it names.
+        on: NaiveDate,
+    },
     /// The job is in the wrong queue.
     #[error("the {found} touch {touch} is in the {expected} queue")]
     WrongQueue {
@@ -161,19 +176,19 @@ pub enum DeliveryError {
 pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
     let watch = deps.pace.watch(now);
     let one = async |job: TouchJob| {
-        let delivered = deliver_by(deps, &job, watch).await?;
+        let delivered = deliver_by(deps, &job, watch.clone()).await?;
         tracing::info!(
             tenant = %job.tenant, customer = %job.customer, touch = %job.touch, channel = %job.channel,
             ?delivered, "touch handled"
         );
         Ok::<(), DeliveryError>(())
     };
+    let customer = |job: &TouchJob| (job.tenant.clone(), job.customer.clone());
     match &deps.pace {
         Pace::Still => each_job(event, one).await,
-        Pace::Running(_) => {
-            let customer = |job: &TouchJob| (job.tenant.clone(), job.customer.clone());
-            each_job_at_once(event, customer, one).await
-        }
+        #[cfg(feature = "faults")]
+        Pace::Scripted(..) => each_job(event, one).await,
+        Pace::Running(_) => each_job_at_once(event, customer, one).await,
     }
 }
 
@@ -191,11 +206,11 @@ async fn deliver_by(deps: &Deps, job: &TouchJob, watch: Watch) -> Result<Deliver
         let touch = job.touch.to_string();
         return Err(DeliveryError::WrongQueue { found: job.channel, expected: deps.channel, touch });
     }
-    let rules = deps.rules.load(&deps.store, &job.tenant, watch.now()).await?;
-    if rules.tenant.paused.is_some() {
+    let handled = decide_and_send(deps, job, &watch).await?;
+    if handled.delivered == Delivered::Paused {
+        // What waits keeps waiting.
         return Ok(Delivered::Paused);
     }
-    let handled = decide_and_send(deps, job, &rules, watch).await?;
     if let Some(wave) = job.wave {
         end_wait(deps, job, wave, &handled, watch.now()).await;
     }
@@ -218,188 +233,27 @@ impl Handled {
     }
 }
 
-async fn decide_and_send(
-    deps: &Deps,
-    job: &TouchJob,
-    rules: &TenantRules,
-    watch: Watch,
-) -> Result<Handled, DeliveryError> {
-    let mut held = None;
-    for _ in 0..DECISIONS_MAX {
-        let Some(facts) = deps.store.customer_facts(&job.tenant, &job.customer).await? else {
-            return Ok(Handled::without_touch(Delivered::Prevented { reason: "customer_gone".to_owned() }));
-        };
-        let suppressed =
-            suppressed_channels(&deps.store, &deps.suppression, &job.tenant, &facts.customer).await?;
-        #[cfg(feature = "deliberate-faults")]
-        let (facts, suppressed) = {
-            let (mut facts, mut suppressed) = (facts, suppressed);
-            deliberate::forget_facts(&deps.store, &mut facts, &mut suppressed);
-            (facts, suppressed)
-        };
-        let rules_for = rules.for_customer(&facts.customer)?;
-        let known = Facts {
-            customer: &facts.customer,
-            obligations: &facts.obligations,
-            fence: &facts.fence,
-            suppressed: &suppressed,
-        };
-        let at_hand = AtHand { deps, job, rules, rules_for: &rules_for, facts: &facts, known };
-        if let Some(handled) = at_hand.work(watch, &mut held).await? {
-            return Ok(handled);
-        }
-    }
-    Err(DeliveryError::Restless { customer: job.customer.to_string() })
-}
-
-/// A customer whose facts were just read.
-pub(crate) struct AtHand<'a> {
-    deps: &'a Deps,
-    job: &'a TouchJob,
-    rules: &'a TenantRules,
-    rules_for: &'a Rules<'a>,
-    facts: &'a CustomerFacts,
-    known: Facts<'a>,
-}
-
-impl AtHand<'_> {
-    /// Decides and carries it out; `None` when a fact came in between. A moment that was granted meanwhile is `held`.
-    async fn work(&self, watch: Watch, held: &mut Option<Permit>) -> Result<Option<Handled>, DeliveryError> {
-        let Self { deps, job, rules, rules_for, known, .. } = *self;
-        // The clock of the sender before may have been ahead of this one.
-        let judged = |at| self.facts.fence.after_contacts(at);
-        let now = judged(watch.now());
-        let mut decided = plan(rules_for, &known, now);
-        let place = place_of(job);
-        let second = match &decided.now {
-            Some(_) => None,
-            None => Second::at(deps, rules, rules_for, &place, &known, now).await?,
-        };
-        let known = second.as_ref().map_or(known, |second| second.facts(&known));
-        let decide = |at| match &second {
-            Some(second) => second.plan(rules_for, &known, at),
-            None => plan(rules_for, &known, at),
-        };
-        if second.is_some() {
-            decided = decide(now);
-        }
-        let mut permit = Permit { at: now, units: 1, watch };
-        if let Some(touch) =
-            decided.now.as_ref().filter(|t| t.channel == deps.channel && deps.pace.governs(self.whose()))
-        {
-            permit.units = self.units(touch);
-            let slot = match held.filter(|h| h.units == permit.units && h.at >= now) {
-                Some(held) => Slot::At(held.at),
-                None => deps.pace.slot(self.whose(), permit.units, watch).await?,
-            };
-            match slot {
-                Slot::At(at) => permit.at = at,
-                // The next sweep asks again.
-                Slot::Later { .. } if second.is_some() => {
-                    return Ok(Some(Handled::without_touch(Delivered::Deferred)));
-                }
-                Slot::Later { at, why } => {
-                    let (facts, decided) = (self.facts, &decided);
-                    let put_back = PutBack { rules, rules_for, facts, known, decided, touch };
-                    return put_back.until(deps, (at, why), now).await;
-                }
-            }
-            *held = Some(permit);
-            watch.until(permit.at - Duration::milliseconds(pace::CLAIM_LEAD_MS)).await;
-            // Hours may have ended and a day may have begun while it waited.
-            decided = decide(judged(permit.at));
-        }
-        self.carry_out(&decided, &known, second.as_ref(), permit).await
-    }
-
-    /// Carries a decision out: claims and sends, hands on, or puts off.
-    async fn carry_out(
-        &self,
-        decided: &Plan,
-        known: &Facts<'_>,
-        second: Option<&Second>,
-        permit: Permit,
-    ) -> Result<Option<Handled>, DeliveryError> {
-        let Self { deps, job, rules, rules_for, facts, .. } = *self;
-        let now = facts.fence.after_contacts(permit.at);
-        let on_record = |cause| DecisionRecord::of(rules_for, known, decided, now, cause);
-        let touch = match &decided.now {
-            Some(touch) if touch.channel == deps.channel => touch,
-            Some(touch) => return redirect(deps, job, touch).await.map(Handled::without_touch).map(Some),
-            None => {
-                // A sender that died has raised the stage, which leaves nothing to send to this one.
-                await_open_claims(deps, job, now).await?;
-                if let Some(decision) = on_record(Cause::Send)
-                    && deps.store.record_decision(&rules.scope(), &decision, &facts.fence).await?
-                        == Recording::FenceMoved
-                {
-                    return Ok(None);
-                }
-                record(deps, rules_for, facts, decided, DecisionSource::Revision);
-                return put_off(deps, rules, decided).await.map(Some);
-            }
-        };
-        let Some(decision) = on_record(Cause::Claim) else {
-            // A touch is about stages that are due, and these are what a record holds.
-            return Err(DeliveryError::Unrecorded { touch: touch.id.to_string() });
-        };
-        let claimed = match second {
-            None => deps.store.claim(&rules.scope(), touch, &facts.fence, &decision).await,
-            Some(Second { first, .. }) => {
-                deps.store.claim_again(&rules.scope(), first, touch, &facts.fence, &decision).await
-            }
-        };
-        match claimed {
-            Ok(_) => {}
-            Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }) => return Ok(None),
-            Err(ClaimError::Conflict {
-                which: ClaimConflict::AlreadyClaimed(_) | ClaimConflict::AuditTaken,
-            }) => {
-                await_open_claims(deps, job, now).await?;
-                return Ok(Some(Handled::without_touch(Delivered::AlreadyClaimed)));
-            }
-            Err(ClaimError::Store(error)) => return Err(error.into()),
-        }
-        match self.last_look(touch, second.is_some(), now).await? {
-            AfterClaim::Goes => {}
-            AfterClaim::Prevented => return Ok(None),
-            AfterClaim::Ended(delivered) => return Ok(Some(Handled::by(touch, delivered))),
-        }
-        record(deps, rules_for, facts, decided, DecisionSource::Claim);
-        let delivered = self.send(touch, permit, second.is_some()).await?;
-        if let Some(later) = &decided.later
-            && let Err(error) = deps.store.plan_touch(&rules.scope(), later).await
-        {
-            tracing::warn!(touch = %later.id, %error, "the rest could not wait; the next scan plans it again");
-        }
-        if delivered == Delivered::Failed {
-            fall_back(deps, rules, job, now).await?;
-        }
-        Ok(Some(Handled::by(touch, delivered)))
-    }
-
-    pub(crate) fn whose(&self) -> Whose<'_> {
-        Whose { store: &self.deps.store, tenant: &self.rules.tenant, channel: self.deps.channel }
-    }
-
-    fn units(&self, touch: &Touch) -> u32 {
-        let composed = compose(&self.rules.tenant, self.rules_for, self.facts, touch);
-        // What cannot be composed is not sent.
-        composed.map_or(1, |(_, message)| message.send_units())
-    }
-}
-
 /// Settles claims that their sender abandoned, and fails while one may still be at work: a job must not end before it
 /// is known what became of its message.
-async fn await_open_claims(deps: &Deps, job: &TouchJob, now: DateTime<Utc>) -> Result<(), DeliveryError> {
-    let claims = deps.store.settle_abandoned(&job.tenant, &job.customer, job.on, now).await?;
+///
+/// `true` where a claim was taken over, because nobody was called under it: the customer is to be decided anew.
+pub(crate) async fn await_open_claims(
+    deps: &Deps,
+    rules: &TenantRules,
+    job: &TouchJob,
+    now: DateTime<Utc>,
+) -> Result<bool, DeliveryError> {
+    let claims = deps.store.settle_abandoned(&rules.scope(), &job.customer, job.on, now).await?;
     if claims.settled > 0 {
         tracing::error!(customer = %job.customer, claims = claims.settled, "abandoned claims are unknown now");
+    }
+    if claims.taken_over > 0 {
+        tracing::warn!(customer = %job.customer, claims = claims.taken_over, "claims without a call are decided anew");
     }
     if claims.open > 0 {
         return Err(DeliveryError::ClaimOpen { customer: job.customer.to_string() });
     }
-    Ok(())
+    Ok(claims.taken_over > 0)
 }
 
 /// Takes the touch of the job out of its wave, and says what became of it where nothing else does.
@@ -414,10 +268,7 @@ async fn end_wait(deps: &Deps, job: &TouchJob, wave: WavePlace, handled: &Handle
         {
             Ok(())
         }
-        // It was sent from another place, which says so.
-        (Delivered::Prevented { reason }, _) if reason == ReasonCode::StageReached.as_str() => {
-            deps.store.leave_wave(&job.tenant, &waiting).await
-        }
+        // Where it was sent itself, that stands; where another touch was, this one was planned and must be found.
         (Delivered::Prevented { reason }, _) => {
             deps.store.prevent(&job.tenant, &waiting, reason, now).await.map(|_| ())
         }
@@ -433,7 +284,7 @@ async fn end_wait(deps: &Deps, job: &TouchJob, wave: WavePlace, handled: &Handle
     }
 }
 
-async fn redirect(deps: &Deps, job: &TouchJob, touch: &Touch) -> Result<Delivered, DeliveryError> {
+pub(crate) async fn redirect(deps: &Deps, job: &TouchJob, touch: &Touch) -> Result<Delivered, DeliveryError> {
     tracing::debug!(touch = %job.touch, job = TouchJob::NAME, channel = %touch.channel, "redirected");
     queue_job(deps, job.clone(), touch.channel).await?;
     Ok(Delivered::Redirected)
@@ -475,6 +326,6 @@ pub(crate) fn record(
     });
 }
 
-fn place_of(job: &TouchJob) -> TouchKey {
+pub(crate) fn place_of(job: &TouchJob) -> TouchKey {
     TouchKey { customer: job.customer.clone(), on: job.on, id: job.touch.clone() }
 }

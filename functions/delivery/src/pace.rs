@@ -18,16 +18,11 @@ use tokio::time::Instant;
 /// How long one call of a function may wait for its moments, in seconds. The function's own limit must be longer by a
 /// call to the provider and the writes around it.
 pub const SLOT_WAIT_MAX_SECONDS: i64 = 20;
-/// How long before its moment a message is claimed, in milliseconds: what the transaction takes.
-pub const CLAIM_LEAD_MS: i64 = 100;
+/// How long before its moment a message is claimed, in milliseconds: what the facts take where they are read anew, the
+/// transaction, the last look and the mark.
+pub const CLAIM_LEAD_MS: i64 = 150;
 /// How late a call may be made, in milliseconds. The rest of [`domain::send_rate::JITTER_MS`] is for clocks.
 pub const LATE_MAX_MS: i64 = 12;
-/// How often a claimed message whose moment has passed is granted another one.
-const MISSED_MAX: usize = 3;
-/// How long such a message waits at most, in milliseconds.
-const MISSED_WAIT_MS: i64 = 2_000;
-/// What it takes to be granted another moment, in milliseconds.
-const GRANT_LEAD_MS: i64 = 20;
 
 /// How calls are paced.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +33,9 @@ pub enum Pace {
     Still,
     /// Time passes: each call waits for its moment.
     Running(Turns),
+    /// Time passes as a simulation plays it.
+    #[cfg(feature = "faults")]
+    Scripted(Turns, Arc<dyn ScriptedTime>),
 }
 
 /// The messages of one process that ask for their moments.
@@ -57,34 +55,71 @@ struct Asked {
     answers: HashMap<u64, Result<Slot, StoreError>>,
 }
 
+/// Waiting until a moment of a scripted time.
+#[cfg(feature = "faults")]
+pub type Waiting<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Time as a simulation plays it.
+#[cfg(feature = "faults")]
+pub trait ScriptedTime: std::fmt::Debug + Send + Sync {
+    /// The milliseconds since any moment in the past.
+    fn elapsed_ms(&self) -> i64;
+
+    /// Waits until so many milliseconds are over since that moment.
+    fn until_ms(&self, elapsed_ms: i64) -> Waiting<'_>;
+}
+
 /// The moment, as it goes on from the one at which a function was called.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Watch {
     started_at: DateTime<Utc>,
-    since: Option<Instant>,
+    since: Since,
+}
+
+#[derive(Debug, Clone)]
+enum Since {
+    /// Time stands still.
+    Still,
+    Running(Instant),
+    #[cfg(feature = "faults")]
+    Scripted(Arc<dyn ScriptedTime>, i64),
 }
 
 impl Watch {
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        let elapsed = self.since.map(|since| since.elapsed());
-        let elapsed = elapsed.and_then(|e| TimeDelta::from_std(e).ok()).unwrap_or_default();
+        let elapsed = match &self.since {
+            Since::Still => TimeDelta::zero(),
+            Since::Running(since) => TimeDelta::from_std(since.elapsed()).unwrap_or_default(),
+            #[cfg(feature = "faults")]
+            Since::Scripted(time, since_ms) => TimeDelta::milliseconds(time.elapsed_ms() - since_ms),
+        };
         self.started_at + elapsed
     }
 
     /// Waits until a moment, where time passes.
     pub(crate) async fn until(&self, at: DateTime<Utc>) {
-        if let (Some(since), Ok(wait)) = (self.since, (at - self.started_at).to_std()) {
-            tokio::time::sleep_until(since + wait).await;
+        match &self.since {
+            Since::Still => {}
+            Since::Running(since) => {
+                if let Ok(wait) = (at - self.started_at).to_std() {
+                    tokio::time::sleep_until(*since + wait).await;
+                }
+            }
+            #[cfg(feature = "faults")]
+            Since::Scripted(time, since_ms) => {
+                time.until_ms(since_ms + (at - self.started_at).num_milliseconds()).await;
+            }
         }
     }
 }
 
 /// A moment that was granted to a message of so many units.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Permit {
     pub(crate) at: DateTime<Utc>,
     pub(crate) units: u32,
-    pub(crate) watch: Watch,
+    /// Whether a daily quota counts it.
+    pub(crate) counts_by_day: bool,
 }
 
 /// Whose rate is asked for.
@@ -99,58 +134,52 @@ impl Pace {
     /// Starts the watch of one call of a function.
     pub(crate) fn watch(&self, now: DateTime<Utc>) -> Watch {
         let since = match self {
-            Self::Still => None,
-            Self::Running(_) => Some(Instant::now()),
+            Self::Still => Since::Still,
+            Self::Running(_) => Since::Running(Instant::now()),
+            #[cfg(feature = "faults")]
+            Self::Scripted(_, time) => Since::Scripted(Arc::clone(time), time.elapsed_ms()),
         };
         Watch { started_at: now, since }
     }
 
     /// Whether a tenant's messages need a moment at all.
     pub(crate) fn governs(&self, whose: Whose<'_>) -> bool {
+        self.turns().is_some() || whose.tenant.send_limits(whose.channel).per_day.is_some()
+    }
+
+    /// Who asks for moments, where time passes.
+    const fn turns(&self) -> Option<&Turns> {
         match self {
-            Self::Still => whose.tenant.send_limits(whose.channel).per_day.is_some(),
-            Self::Running(_) => true,
+            Self::Still => None,
+            Self::Running(turns) => Some(turns),
+            #[cfg(feature = "faults")]
+            Self::Scripted(turns, _) => Some(turns),
         }
     }
 
     /// The moment of a message, or when to come back.
-    pub(crate) async fn slot(&self, whose: Whose<'_>, units: u32, watch: Watch) -> Result<Slot, StoreError> {
+    pub(crate) async fn slot(&self, whose: Whose<'_>, units: u32, watch: &Watch) -> Result<Slot, StoreError> {
         let now = watch.now();
-        match self {
-            Self::Still => {
-                let slots = granted(whose, &[units], (now, TimeDelta::MAX)).await?;
-                // Its moment on the wall is no matter where time stands still.
-                Ok(match slots.first() {
-                    Some(later @ Slot::Later { .. }) => *later,
-                    Some(Slot::At(_)) | None => Slot::At(now),
-                })
-            }
-            Self::Running(turns) => {
-                let ends_at = watch.started_at + TimeDelta::seconds(SLOT_WAIT_MAX_SECONDS);
-                let from = now + TimeDelta::milliseconds(CLAIM_LEAD_MS);
-                turns.slot(whose, units, (from, ends_at - from)).await
-            }
-        }
+        let Some(turns) = self.turns() else {
+            let slots = granted(whose, &[units], (now, TimeDelta::MAX)).await?;
+            // Its moment on the wall is no matter where time stands still.
+            return Ok(match slots.first() {
+                Some(later @ Slot::Later { .. }) => *later,
+                Some(Slot::At(_)) | None => Slot::At(now),
+            });
+        };
+        let ends_at = watch.started_at + TimeDelta::seconds(SLOT_WAIT_MAX_SECONDS);
+        let from = now + TimeDelta::milliseconds(CLAIM_LEAD_MS);
+        turns.slot(whose, units, (from, ends_at - from)).await
     }
 
-    /// Waits for the moment of a claimed message; one that was missed is granted another. `false` where there is none
-    /// soon, so that the message must not be sent.
-    pub(crate) async fn arrive(&self, whose: Whose<'_>, permit: Permit) -> bool {
-        let Self::Running(turns) = self else { return true };
-        let Permit { mut at, units, watch } = permit;
-        for _ in 0..MISSED_MAX {
-            watch.until(at).await;
-            let now = watch.now();
-            if now - at <= TimeDelta::milliseconds(LATE_MAX_MS) {
-                return true;
-            }
-            let from = now + TimeDelta::milliseconds(GRANT_LEAD_MS);
-            match turns.slot(whose, units, (from, TimeDelta::milliseconds(MISSED_WAIT_MS))).await {
-                Ok(Slot::At(next)) => at = next,
-                Ok(Slot::Later { .. }) | Err(_) => return false,
-            }
+    /// Waits for the moment of a claimed message; `false` where it has passed, so that the provider must not be called.
+    pub(crate) async fn arrive(&self, at: DateTime<Utc>, watch: &Watch) -> bool {
+        if self.turns().is_none() {
+            return true;
         }
-        false
+        watch.until(at).await;
+        watch.now() - at <= TimeDelta::milliseconds(LATE_MAX_MS)
     }
 }
 

@@ -128,6 +128,8 @@ fn row(n: usize) -> AccountRow {
     }
 }
 
+const SECRET: &[u8] = b"a key of the tests";
+
 struct World {
     store: Store,
     tenant: Tenant,
@@ -159,8 +161,10 @@ impl World {
             on: monday().date_naive(),
             channel: Channel::Email,
             wave: None,
+            seal: None,
         };
-        let jobs = rows.iter().map(|row| job(row).to_body()).collect();
+        let key = SuppressionKey::new(SECRET);
+        let jobs = rows.iter().map(|row| job(row).sealed(&key).to_body()).collect();
         let (calls_ms, started) = (Arc::default(), Instant::now());
         Self { store, tenant, jobs, calls_ms, started, throttles: false }
     }
@@ -177,12 +181,12 @@ impl World {
         };
         Deps {
             store: self.store.under(Arc::new(Slow(dice(2)))),
-            rules: RulesCache::default(),
+            rules: RulesCache::of_checked_texts(),
             sender: Sender::Scripted(Arc::new(provider)),
             channel: Channel::Email,
             email: queue(),
             sms: queue(),
-            suppression: SuppressionKey::new(*b"a key of the tests"),
+            suppression: SuppressionKey::new(SECRET),
             decisions: DecisionLog::Off,
             pace: Pace::Running(Turns::default()),
         }

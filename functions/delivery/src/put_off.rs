@@ -16,6 +16,11 @@ use store::{CustomerFacts, Recording};
 
 use crate::{Delivered, DeliveryError, Deps, Handled, queue_job, record};
 
+/// How many seconds an hour has.
+const HOUR_SECONDS: i64 = 3_600;
+/// How many digits of a touch's id say where in its hour it waits.
+const ID_DIGITS: usize = 8;
+
 /// Nothing goes out now: the touch moves to its next lawful moment, or ends with the reason.
 pub(crate) async fn put_off(
     deps: &Deps,
@@ -48,6 +53,10 @@ impl PutBack<'_> {
         (at, why): (DateTime<Utc>, PutOff),
         now: DateTime<Utc>,
     ) -> Result<Option<Handled>, DeliveryError> {
+        let at = match why {
+            PutOff::SendRate => at,
+            PutOff::DailyQuota => same_place(self.touch, at),
+        };
         let then = plan(self.rules_for, &self.known, at);
         // Where nothing may go then, that is decided, and recorded, then.
         let later = then.now.or(then.later).unwrap_or_else(|| Touch { send_at: at, ..self.touch.clone() });
@@ -87,6 +96,15 @@ impl PutBack<'_> {
     }
 }
 
+/// Where a touch waits within the hour in which its quota frees. It is the same however often its job is given out, so
+/// that a job which comes twice leaves one touch that waits and one decision on record, and others have other places.
+fn same_place(touch: &Touch, at: DateTime<Utc>) -> DateTime<Utc> {
+    let digits = touch.id.as_str().get(..ID_DIGITS).and_then(|digits| i64::from_str_radix(digits, 16).ok());
+    let hour = at.timestamp().div_euclid(HOUR_SECONDS) * HOUR_SECONDS;
+    let place = hour + digits.unwrap_or_default() % HOUR_SECONDS;
+    DateTime::from_timestamp_secs(place).unwrap_or(at)
+}
+
 /// Lets the planner decide what follows a failure of this channel: the stage goes by the next channel at once, or waits
 /// for its lawful moment there. A job that is given again after a stop in between does the same.
 pub(crate) async fn fall_back(
@@ -110,6 +128,7 @@ pub(crate) async fn fall_back(
     }
     if let Some(touch) = &decided.now {
         let next = TouchJob { touch: touch.id.clone(), on: touch.on, wave: None, ..job.clone() };
+        let next = next.sealed(&deps.suppression);
         tracing::info!(touch = %job.touch, next = %touch.id, channel = %touch.channel, "falls back");
         queue_job(deps, next, touch.channel).await?;
     }

@@ -12,6 +12,7 @@ mod forbidden;
 mod lines;
 mod markup;
 mod objection;
+mod phrases;
 mod required;
 mod sample;
 mod substance;
@@ -28,7 +29,7 @@ use crate::tenant::Tenant;
 
 use exception::Exceptions;
 use fold::{Folded, Reading};
-use forbidden::{FORBIDDEN, ForbiddenCode, Readings};
+use forbidden::{FORBIDDEN, ForbiddenCode};
 use markup::Markup;
 use required::{Element, REQUIRED};
 use sample::{Compared, Marks, Sample};
@@ -41,6 +42,8 @@ pub use objection::{ContentObjection, Finding, Place};
 const BUREAU_REPORT: &str = "bureau_report_threat_without_notice";
 /// The code that the line on opting out has, under which a profile says why it is asked for.
 pub(crate) const OPT_OUT: &str = "opt_out";
+/// The code under which a profile says why a contact may not be charged for, or may.
+pub(crate) const COLLECTION_FEE: &str = "collection_fee";
 
 /// What a check of texts has found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -136,9 +139,17 @@ impl<'a> Rules<'a> {
             }
         }
         let mut forbidden: Vec<(&str, &ForbiddenCode, Grounds)> = Vec::new();
-        for code in FORBIDDEN.everywhere.iter().chain(&duties.content.must_not) {
+        let lists = FORBIDDEN.everywhere.iter().chain(&duties.content.must_not);
+        let mut ruled_out: Vec<&str> = lists.map(String::as_str).collect();
+        if let Some(word) = &duties.content.collection_fees {
+            match FORBIDDEN.fee(word) {
+                Some(code) => ruled_out.push(code),
+                None => unknown("content.collection_fees", word, grounds(COLLECTION_FEE)),
+            }
+        }
+        for code in ruled_out {
             match FORBIDDEN.code(code) {
-                Some(_) if forbidden.iter().any(|(known, ..)| known == code) => {}
+                Some(_) if forbidden.iter().any(|(known, ..)| *known == code) => {}
                 Some(known) => {
                     let mut grounds = grounds(code);
                     if grounds.cite.is_none() {
@@ -159,13 +170,13 @@ impl<'a> Rules<'a> {
         text: &str,
         is_piece: bool,
     ) -> impl Iterator<Item = (&'r str, String, &'r Grounds)> {
-        let readings = Readings::of(text);
+        let readings = FORBIDDEN.readings(text);
         self.forbidden.iter().filter_map(move |(code, known, grounds)| {
-            let found = text.get(known.find_in(&readings)?)?.to_owned();
+            let found = text.get(FORBIDDEN.find(known, &readings)?)?.to_owned();
             match self.exceptions.taken_from(text, code, is_piece) {
                 None => Some((*code, found, grounds)),
                 Some(left) => {
-                    let found = left.get(known.find(&left)?)?.to_owned();
+                    let found = left.get(FORBIDDEN.find(known, &FORBIDDEN.readings(&left))?)?.to_owned();
                     Some((*code, found, grounds))
                 }
             }

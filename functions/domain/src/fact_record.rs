@@ -4,14 +4,17 @@
 //! moves on, so its place in the chain says which decisions knew it. A record holds ids, words, days, numbers and the
 //! lender's references to documents, never a name, an address or a text.
 
+use std::fmt;
+
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
 use crate::choice::Choice;
+use crate::contact::EvidenceRef;
 use crate::decision::{DecisionRecord, RECORD_VERSION};
 use crate::fence::Fence;
-use crate::ids::{CustomerId, ObligationId, TenantId, TouchId};
+use crate::ids::{CustomerId, ObligationId, OperatorId, TenantId, TouchId};
 
 /// A fact about one customer, as the audit chain keeps it. The order of the fields is its canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,9 +73,41 @@ pub enum RecordedFact {
         suppressed: bool,
         /// The obligations whose stage was taken back.
         fell_back: Vec<ObligationId>,
+        /// Who it was and what the word rests on, where a person said it and said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        person: Option<PersonWord>,
     },
     /// The customer's data was erased; what this chain named before is no longer kept elsewhere.
     Erased {},
+}
+
+/// Who says something about a message, and what it rests on: the lender's own references, never a name or an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonWord {
+    by: OperatorId,
+    evidence: EvidenceRef,
+}
+
+/// An operator is named by an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the operator is named by an address; expected the lender's own id of the person")]
+pub struct OperatorIsAddress;
+
+impl PersonWord {
+    /// The word of an operator, with what it rests on.
+    ///
+    /// # Errors
+    /// [`OperatorIsAddress`] when the operator's id has the `@` of an address.
+    pub fn new(by: OperatorId, evidence: EvidenceRef) -> Result<Self, OperatorIsAddress> {
+        if by.as_str().contains('@') { Err(OperatorIsAddress) } else { Ok(Self { by, evidence }) }
+    }
+}
+
+impl fmt::Display for PersonWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.by, self.evidence.as_str())
+    }
 }
 
 impl FactRecord {
@@ -132,6 +167,29 @@ impl AuditRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_operator_is_no_address_and_a_report_without_a_person_has_no_key_for_one() {
+        let evidence = EvidenceRef::new("ticket 4411").unwrap();
+        let by = |id: &str| PersonWord::new(OperatorId::new(id).unwrap(), evidence.clone());
+        assert_eq!(by("ana@example.com"), Err(OperatorIsAddress));
+        let word = by("ops-7").unwrap();
+        assert_eq!(word.to_string(), "ops-7: ticket 4411");
+        let report = |person| RecordedFact::Report {
+            touch: TouchId::new("t").unwrap(),
+            claimed_at_ms: 7,
+            report: "failed".to_owned(),
+            source: "person".to_owned(),
+            suppressed: false,
+            fell_back: Vec::new(),
+            person,
+        };
+        let text = |fact: &RecordedFact| serde_json::to_string(fact).unwrap();
+        assert!(text(&report(None)).ends_with(r#""fell_back":[]}}"#));
+        let said = report(Some(word));
+        assert!(text(&said).ends_with(r#""person":{"by":"ops-7","evidence":"ticket 4411"}}}"#));
+        assert_eq!(serde_json::from_str::<RecordedFact>(&text(&said)).unwrap(), said);
+    }
 
     #[test]
     fn a_fact_reads_back_and_is_told_from_a_decision() {

@@ -102,6 +102,10 @@ id! {
     CustomerId
 }
 id! {
+    /// Who works for the lender, by the lender's own reference.
+    OperatorId
+}
+id! {
     /// A customer's choice, by the id of the event that brought it.
     ChoiceId
 }

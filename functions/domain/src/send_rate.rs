@@ -43,6 +43,15 @@ pub struct SendLimits {
     pub per_day: Option<NonZeroU32>,
 }
 
+impl SendLimits {
+    /// The most units that one message may have: more can be sent neither in a second nor in a day.
+    #[must_use]
+    pub fn units_max(&self) -> u32 {
+        let a_second = u32::from(self.rate.per_second());
+        self.per_day.map_or(a_second, |per_day| per_day.get().min(a_second))
+    }
+}
+
 /// When a message may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
@@ -117,6 +126,11 @@ impl SendRate {
         self.hours.add(hour_of(at_us), units);
         self.next_us = at_us + takes_us;
         Slot::At(instant(at_us))
+    }
+
+    /// Takes units off the daily quota that were granted for a moment and not used. The rate of that moment stays used.
+    pub fn give_back(&mut self, units: u32, at: DateTime<Utc>) {
+        self.hours.take(hour_of(at.timestamp_micros()), units);
     }
 
     /// Takes a refusal of the provider for the rate into account: half the rate from now on, and more of it again with
@@ -206,6 +220,14 @@ impl Tally {
         }
         if let Some(counted) = self.counts.get_mut(index) {
             *counted = counted.saturating_add(count);
+        }
+    }
+
+    /// Takes from a number what was added to it; what is forgotten stays so.
+    fn take(&mut self, number: i64, count: u32) {
+        let counted = usize::try_from(number - self.from).ok().and_then(|index| self.counts.get_mut(index));
+        if let Some(counted) = counted {
+            *counted = counted.saturating_sub(count);
         }
     }
 

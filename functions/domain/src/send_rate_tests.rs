@@ -182,3 +182,16 @@ fn what_is_kept_is_small_and_reads_back() {
     assert!(text.len() < 900, "{} bytes", text.len());
     assert_eq!(serde_json::from_str::<SendRate>(&text).unwrap(), state);
 }
+
+#[test]
+fn what_was_not_used_of_a_quota_can_be_used_by_another() {
+    let mut state = SendRate::default();
+    let quota = limits(10, Some(2));
+    let Slot::At(at) = state.grant(quota, 2, at_us(0), long()) else { panic!("the quota is free") };
+    assert!(matches!(state.grant(quota, 1, at, long()), Slot::Later { why: PutOff::DailyQuota, .. }));
+    state.give_back(2, at);
+    assert!(matches!(state.grant(quota, 2, at, long()), Slot::At(_)));
+    state.give_back(9, at_us(-7_200 * MICROS_PER_SECOND));
+    assert_eq!(state.left(NonZeroU32::new(2).unwrap(), at), 0, "nothing was granted then");
+    assert_eq!((quota.units_max(), limits(10, None).units_max()), (2, 10));
+}

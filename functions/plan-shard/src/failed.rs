@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use domain::ids::CustomerId;
 use domain::verdict::{Decision, Reason, ReasonCode, Verdict};
 use runtime::job::ShardJob;
+use runtime::rules::RulesError;
 use store::{ErrorClass, OpenEntry, StoreError, Unreadable};
 
 use crate::{FailedCustomer, PlanError};
@@ -47,10 +48,14 @@ impl Failed {
         let retryable = match &problem {
             PlanError::Restless { .. } => true,
             PlanError::Store(error @ StoreError::Corrupt { .. }) => error.class() == ErrorClass::Retryable,
+            // Those of a country that the tenant does not name; what holds for all was asked before.
+            PlanError::Rules(RulesError::Texts { .. }) => false,
             PlanError::Store(_)
             | PlanError::Rules(_)
             | PlanError::Queue(_)
             | PlanError::Unfinished { .. }
+            | PlanError::NoSuchShard { .. }
+            | PlanError::WrongDay { .. }
             | PlanError::TooLarge { .. } => return Err(problem),
         };
         let failed =

@@ -16,7 +16,7 @@ use domain::channel::Channel;
 use domain::contact::Contact;
 use domain::decision::{Cause, DecisionRecord};
 use domain::fence::Reached;
-use domain::ids::{CustomerId, ObligationId};
+use domain::ids::{CustomerId, ObligationId, TenantId};
 use domain::ladder::{Rung, StageDue, stage_due};
 use domain::message::message_context;
 use domain::planner::{Facts, Plan, Rules, plan};
@@ -42,6 +42,10 @@ pub const INDEX_PAGE: u32 = 1_000;
 /// The most pages of one index range that one job reads: a million entries a shard.
 pub const INDEX_PAGES_MAX: usize = 1_000;
 
+/// How many days a job's date may lie behind the tenant's: longer than a queue and its dead letters keep a message.
+pub const AS_OF_DAYS_BACK_MAX: i64 = 35;
+/// How many days it may lie ahead: two clocks may see midnight differently.
+pub const AS_OF_DAYS_AHEAD_MAX: i64 = 1;
 /// How often a customer is decided anew when facts keep arriving between the decision and its record.
 pub const DECISIONS_MAX: usize = 5;
 
@@ -106,6 +110,27 @@ pub enum PlanError {
     /// A queue.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The job names a shard that the tenant does not have. It is never carried out.
+    #[error("tenant {tenant} has no shard {shard}; expected one below {shards}")]
+    NoSuchShard {
+        /// The shard.
+        shard: u16,
+        /// The tenant.
+        tenant: TenantId,
+        /// How many it has.
+        shards: u16,
+    },
+    /// The job's date is far from today's. It is never carried out.
+    #[error(
+        "the job is for {as_of} and today is {today}; expected at most {AS_OF_DAYS_BACK_MAX} days before and \
+         {AS_OF_DAYS_AHEAD_MAX} after it"
+    )]
+    WrongDay {
+        /// The date of the job.
+        as_of: NaiveDate,
+        /// The tenant's date.
+        today: NaiveDate,
+    },
     /// Some customers could not be decided about, and may be when the job runs again; all others were.
     #[error(
         "{failed} customers of shard {shard} of tenant {tenant} could not be decided about, the first {first}"
@@ -161,6 +186,8 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
 /// [`PlanError::Unfinished`] names a customer for whom that may help, after all others were planned.
 pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Result<Planned, PlanError> {
     let rules = deps.rules.load(&deps.store, &job.tenant, now).await?;
+    check(job, &rules, now)?;
+    rules.texts_may_be_sent()?;
     if rules.tenant.paused.is_some() {
         tracing::warn!(tenant = %job.tenant, shard = job.shard, "the tenant is paused; nothing was planned");
         return Ok(Planned { paused: true, ..Planned::default() });
@@ -200,6 +227,21 @@ pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Resu
     deps.sms.send(&outgoing.sms).await?;
     planned.failed = failed.report(job)?;
     Ok(planned)
+}
+
+/// Refuses a job that nobody can have meant.
+fn check(job: &ShardJob, rules: &TenantRules, now: DateTime<Utc>) -> Result<(), PlanError> {
+    let shards = rules.tenant.shards;
+    if job.shard >= shards {
+        return Err(PlanError::NoSuchShard { shard: job.shard, tenant: job.tenant.clone(), shards });
+    }
+    let today = now.with_timezone(&rules.tenant.time_zone).date_naive();
+    let ahead = job.as_of.signed_duration_since(today).num_days();
+    if (-AS_OF_DAYS_BACK_MAX..=AS_OF_DAYS_AHEAD_MAX).contains(&ahead) {
+        Ok(())
+    } else {
+        Err(PlanError::WrongDay { as_of: job.as_of, today })
+    }
 }
 
 /// The hours that are too short for the plan, by the rates and what is left of the daily quotas.
@@ -252,7 +294,7 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    fn add(&mut self, job: &ShardJob, touch: &Touch) {
+    fn add(&mut self, job: &ShardJob, key: &SuppressionKey, touch: &Touch) {
         let touch_job = TouchJob {
             v: JOB_VERSION,
             tenant: job.tenant.clone(),
@@ -261,7 +303,9 @@ impl Outgoing {
             on: touch.on,
             channel: touch.channel,
             wave: None,
+            seal: None,
         };
+        let touch_job = touch_job.sealed(key);
         match touch.channel {
             Channel::Email => self.email.push(touch_job),
             // Only channels with a text can be chosen, and texts exist for email and SMS.
@@ -321,7 +365,7 @@ async fn decide_customer(
         let until_at = spread::open_until(&rules_for, &facts, &prior, touch);
         let units = units(rules, &rules_for, &known, touch);
         outgoing.loads.add(touch.channel, units, touch.send_at, until_at);
-        outgoing.add(job, touch);
+        outgoing.add(job, &deps.suppression, touch);
         // What goes out now counts against what waits.
         prior.push(Contact { at: touch.send_at, channel: touch.channel, direct: false });
     }

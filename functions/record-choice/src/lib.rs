@@ -189,7 +189,7 @@ async fn hours(deps: &Deps, event: HoursEvent, now: DateTime<Utc>) -> Result<Out
     let agreed = match event.request {
         None => None,
         Some(request) => {
-            rules.for_customer(&facts.customer)?.jurisdiction.takes_other_hours()?;
+            rules.jurisdiction_for(&facts.customer)?.takes_other_hours()?;
             let today = now.with_timezone(&zone_of(&rules, &facts.customer)?).date_naive();
             Some(AgreedHours::try_from(request)?.there_on(today)?)
         }
@@ -252,7 +252,7 @@ fn has_come(at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), RecordError> {
 }
 
 fn zone_of(rules: &TenantRules, customer: &Customer) -> Result<chrono_tz::Tz, RulesError> {
-    Ok(customer.time_zone.unwrap_or(rules.for_customer(customer)?.jurisdiction.time_zone()))
+    Ok(customer.time_zone.unwrap_or(rules.jurisdiction_for(customer)?.time_zone()))
 }
 
 /// Whether an address is a number in E.164 form, and no name of a service.

@@ -161,12 +161,21 @@ async fn plan_anew(
     let suppressed = suppressed_channels(&deps.store, &deps.suppression, tenant, &facts.customer).await?;
     let (customer, obligations, fence) = (&facts.customer, &facts.obligations, &facts.fence);
     let facts = Facts { customer, obligations, fence, suppressed: &suppressed };
-    let decided = plan(&rules.for_customer(customer)?, &facts, now);
+    let rules_for = match rules.for_customer(customer) {
+        Ok(rules_for) => rules_for,
+        // What was reported is recorded. What follows from it waits for texts that may be sent.
+        Err(problem @ RulesError::Texts { .. }) => {
+            tracing::error!(%tenant, customer = %customer.id, %problem, "nothing follows a report");
+            return Ok(());
+        }
+        Err(problem) => return Err(problem.into()),
+    };
+    let decided = plan(&rules_for, &facts, now);
     if let Some(later) = &decided.later {
         deps.store.plan_touch(&rules.scope(), later).await?;
     }
     if let Some(touch) = &decided.now {
-        queue_for(deps, touch.channel).send(&[job(tenant, touch)]).await?;
+        queue_for(deps, touch.channel).send(&[job(tenant, touch).sealed(&deps.suppression)]).await?;
     }
     Ok(())
 }
@@ -188,5 +197,6 @@ fn job(tenant: &TenantId, touch: &Touch) -> TouchJob {
         on: touch.on,
         channel: touch.channel,
         wave: None,
+        seal: None,
     }
 }

@@ -4,6 +4,8 @@
 //! went out, sends nothing: whoever takes a message decides anew. What is shown names ids and no person.
 
 mod shown;
+#[cfg(feature = "aws")]
+mod sqs;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +14,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use shown::shown_body;
+#[cfg(feature = "aws")]
+pub use sqs::{HOLD_SECONDS, LETTERS_MAX, REDRIVEN_MAX, SqsDeadLetterError, SqsDeadLetters, SqsPlace};
 
 /// A queue, by the function that takes from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -128,6 +132,80 @@ pub enum Removed {
         /// When.
         at: DateTime<Utc>,
     },
+}
+
+/// Dead letters that were listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The letters.
+    pub letters: Vec<DeadLetter>,
+    /// Whether these are all; some queues are only looked into as far as a limit.
+    pub is_all: bool,
+}
+
+/// What lies under an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A dead letter.
+    Dead(DeadLetter),
+    /// One that a person has dealt with, where that is remembered.
+    Ended(Removed),
+    /// Nothing that is known.
+    Nothing,
+}
+
+/// What came of a wish about a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It was done.
+    Done,
+    /// A person had dealt with the letter before; nothing was done.
+    Before(Removed),
+    /// No dead letter has the id.
+    Nothing,
+}
+
+/// What one call of [`DeadLetters::redrive_all`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redriven {
+    /// How many messages went back into their queues.
+    pub messages: usize,
+    /// Whether none is left; otherwise another call takes the rest.
+    pub is_all: bool,
+}
+
+/// What an operator may do with dead letters, wherever they lie. All of it may be done twice.
+pub trait DeadLetters {
+    /// Why something could not be done.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The letters of one queue, by its name, or of all.
+    fn list(&self, queue: Option<&str>) -> impl Future<Output = Result<Listing, Self::Error>>;
+
+    /// One letter, with its message.
+    fn inspect(&self, id: &MessageId) -> impl Future<Output = Result<Found, Self::Error>>;
+
+    /// Puts a letter back into its queue, with all its receives before it once more.
+    fn redrive(
+        &self,
+        id: &MessageId,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Answer, Self::Error>>;
+
+    /// Puts all letters of one queue, or of all, back.
+    fn redrive_all(
+        &self,
+        queue: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Redriven, Self::Error>>;
+
+    /// Throws a letter away for a reason, which is kept, or logged where nothing keeps it.
+    fn discard(
+        &self,
+        id: &MessageId,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Answer, Self::Error>>;
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use domain::channel::Channel;
 use domain::ids::{CustomerId, TenantId, TouchId};
 use serde::{Deserialize, Serialize};
+use store::SuppressionKey;
 
 /// The version of the jobs' form; another one is refused.
 pub const JOB_VERSION: u32 = 1;
@@ -69,6 +70,29 @@ pub struct TouchJob {
     /// The wave that the touch waited in; absent where it was queued at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wave: Option<WavePlace>,
+    /// Proof that the touch was planned, by [`TouchJob::sealed`]. A touch that is queued at once is nowhere on record
+    /// before its claim; one that waited is, and needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
+}
+
+impl TouchJob {
+    /// The job with the seal of whoever planned its touch.
+    #[must_use]
+    pub fn sealed(self, key: &SuppressionKey) -> Self {
+        Self { seal: Some(key.seal(&self.sealed_text())), ..self }
+    }
+
+    /// Whether the job bears a seal of this key.
+    #[must_use]
+    pub fn is_sealed_by(&self, key: &SuppressionKey) -> bool {
+        self.seal.as_ref().is_some_and(|seal| *seal == key.seal(&self.sealed_text()))
+    }
+
+    /// What the touch is, without the channel: a job may be handed on to another one.
+    fn sealed_text(&self) -> String {
+        format!("{}\u{1f}{}\u{1f}{}\u{1f}{}", self.tenant, self.customer, self.touch, self.on)
+    }
 }
 
 /// Where a touch waited.
@@ -159,6 +183,24 @@ mod tests {
             as_of: NaiveDate::from_ymd_opt(2026, 11, 23).unwrap(),
         };
         assert_eq!(ShardJob::from_body(&job.to_body()), Ok(job));
+    }
+
+    #[test]
+    fn a_seal_holds_for_its_touch_and_its_key_alone() {
+        let text =
+            r#"{"v":1,"tenant":"demo","customer":"c","touch":"t","on":"2026-11-23","channel":"email"}"#;
+        let key = SuppressionKey::new(*b"a key of the tests");
+        let job = TouchJob::from_body(text).unwrap();
+        assert!(!job.is_sealed_by(&key), "an older job has none");
+        let sealed = TouchJob::from_body(&job.clone().sealed(&key).to_body()).unwrap();
+        assert!(sealed.is_sealed_by(&key));
+        assert!(TouchJob { channel: Channel::Sms, ..sealed.clone() }.is_sealed_by(&key));
+        assert!(!sealed.is_sealed_by(&SuppressionKey::new(*b"another key")));
+        for other in ["tenant", "customer", "touch"] {
+            let forged =
+                sealed.to_body().replacen(&format!("\"{other}\":\""), &format!("\"{other}\":\"x"), 1);
+            assert!(!TouchJob::from_body(&forged).unwrap().is_sealed_by(&key), "{forged}");
+        }
     }
 
     #[test]

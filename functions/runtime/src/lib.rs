@@ -14,3 +14,4 @@ pub mod local_queue;
 pub mod queue;
 pub mod rules;
 pub mod schedule;
+mod text_gate;

@@ -2,9 +2,11 @@
 //!
 //! Invariants: a message is in the file before `put` returns, and stays there until its function is done with it, also
 //! where the process is killed. A message that failed [`RECEIVES_MAX`] times lies with the dead letters, with its reason,
-//! until a person sends it back or throws it away. One process at a time writes the file; its caller sees to that.
+//! until a person sends it back or throws it away. A line that cannot be read is set apart, and costs no other. One
+//! process at a time writes the file; its caller sees to that.
 
 mod file;
+mod letters;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -37,8 +39,10 @@ pub enum LocalQueueError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A line in its midst is none of ours.
-    #[error("{path}, line {line}: {problem}; expected a line that a local run has written")]
+    /// No line is one of ours.
+    #[error(
+        "{path}, line {line}: {problem}, and no other line can be read; expected what a local run has written"
+    )]
     Line {
         /// The file.
         path: PathBuf,
@@ -47,6 +51,15 @@ pub enum LocalQueueError {
         /// What the parser said; it names fields, not values.
         problem: String,
     },
+}
+
+/// A line of a file of queues that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableLine {
+    /// Which, counted from 1.
+    pub line: usize,
+    /// What the parser said; it names no values.
+    pub problem: String,
 }
 
 /// What one call of [`LocalQueues::give`] did.
@@ -76,6 +89,7 @@ struct State {
     messages: BTreeMap<u64, Message>,
     waiting: BTreeMap<QueueName, BTreeSet<u64>>,
     ended: BTreeMap<u64, Removed>,
+    unreadable: Vec<UnreadableLine>,
     journal: Journal,
 }
 
@@ -101,12 +115,14 @@ impl LocalQueues {
     }
 
     /// Opens the queues of a file, which is made where it is not there, for the only process that writes it. What was
-    /// given out and not finished waits again.
+    /// given out and not finished waits again. Lines that cannot be read go to a file beside it, whose name ends in
+    /// `.unreadable.jsonl`, with their place.
     ///
     /// # Errors
     /// [`LocalQueueError`] when the file cannot be read or written, or is none of ours.
     pub fn open(path: &Path, now: DateTime<Utc>) -> Result<Self, LocalQueueError> {
-        let mut state = file::load(path)?;
+        let (mut state, set_apart) = file::load(path)?;
+        file::keep_apart(path, &set_apart, now)?;
         state.bury_those_that_never_came_back(now);
         state.journal = Journal::rewrite(path, &state.lines())?;
         Ok(Self(Arc::new(Mutex::new(state))))
@@ -117,7 +133,13 @@ impl LocalQueues {
     /// # Errors
     /// [`LocalQueueError`] when the file cannot be read, or is none of ours.
     pub fn read(path: &Path) -> Result<Self, LocalQueueError> {
-        Ok(Self(Arc::new(Mutex::new(file::load(path)?))))
+        Ok(Self(Arc::new(Mutex::new(file::load(path)?.0))))
+    }
+
+    /// The lines that could not be read when the file was.
+    #[must_use]
+    pub fn unreadable(&self) -> Vec<UnreadableLine> {
+        self.state().unreadable.clone()
     }
 
     /// Keeps messages in a queue, in order.

@@ -1,6 +1,7 @@
 //! The rules of a tenant: settings, policy and contact rules, read from the store and kept while they are current.
 //!
-//! Invariant: a policy is compiled once per version; a tenant whose settings or policy cannot be read sends nothing.
+//! Invariant: a policy is compiled once per version; a tenant whose settings or policy cannot be read sends nothing, and
+//! neither does one whose texts may not be sent under its profiles or the customer's.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,8 @@ use domain::planner::Rules;
 use domain::policy::{Policy, PolicyError};
 use domain::tenant::Tenant;
 use store::{ProfileDoc, Scope, SettingsDoc, Store, StoreError, SuppressionKey};
+
+use crate::text_gate::TextGate;
 
 /// Why a tenant's rules cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,19 @@ pub enum RulesError {
         /// What is wrong.
         error: PolicyError,
     },
+    /// The texts of the policy may not be sent to those whom a profile protects. Only a person can help, with another
+    /// version of the policy or other settings.
+    #[error("policy {id} version {version} may not be used under {profile}: {objections}")]
+    Texts {
+        /// The policy.
+        id: PolicyId,
+        /// Its version.
+        version: u32,
+        /// The profile.
+        profile: String,
+        /// The first objections, each with its stage, its rule and the article.
+        objections: Arc<str>,
+    },
 }
 
 /// Everything that decisions for a tenant are made by.
@@ -60,6 +76,8 @@ pub struct TenantRules {
     /// The active policy.
     pub policy: Arc<Policy>,
     jurisdictions: Arc<TenantJurisdictions>,
+    /// None where the texts were checked before.
+    gate: Option<Arc<TextGate>>,
 }
 
 impl TenantRules {
@@ -69,13 +87,48 @@ impl TenantRules {
         Scope::new(self.tenant.id.clone(), self.tenant.shards)
     }
 
-    /// The rules for one customer: those of its own country, else the tenant's, with the tenant's adjustments.
+    /// The rules for messages to one customer: those of its own country, else the tenant's, with the tenant's
+    /// adjustments.
+    ///
+    /// # Errors
+    /// [`RulesError::Texts`] when the texts may not be sent to this customer, or to those of another profile that the
+    /// tenant names; [`RulesError::Profile`] when a compiled-in profile cannot be read.
+    pub fn for_customer(&self, customer: &Customer) -> Result<Rules<'_>, RulesError> {
+        self.texts_may_be_sent()?;
+        let jurisdiction = self.jurisdiction_for(customer)?;
+        self.may_be_sent_under(jurisdiction)?;
+        Ok(Rules { tenant: &self.tenant.id, policy: &self.policy, jurisdiction })
+    }
+
+    /// The contact rules that protect one customer, for what sends nothing: a word of a customer counts whatever the
+    /// texts of the policy say.
     ///
     /// # Errors
     /// [`RulesError::Profile`] when a compiled-in profile cannot be read.
-    pub fn for_customer(&self, customer: &Customer) -> Result<Rules<'_>, RulesError> {
-        let jurisdiction = self.jurisdictions.for_country(customer.country)?;
-        Ok(Rules { tenant: &self.tenant.id, policy: &self.policy, jurisdiction })
+    pub fn jurisdiction_for(&self, customer: &Customer) -> Result<&Jurisdiction, RulesError> {
+        Ok(self.jurisdictions.for_country(customer.country)?)
+    }
+
+    /// Whether the texts of the policy may be sent under the tenant's own profile and those of all countries that it
+    /// names. A start of a day asks first, so that what is wrong is said once and not for every customer.
+    ///
+    /// # Errors
+    /// As [`TenantRules::for_customer`].
+    pub fn texts_may_be_sent(&self) -> Result<(), RulesError> {
+        if self.gate.is_none() {
+            return Ok(());
+        }
+        self.jurisdictions.of_customers()?.into_iter().try_for_each(|profile| self.may_be_sent_under(profile))
+    }
+
+    fn may_be_sent_under(&self, profile: &Jurisdiction) -> Result<(), RulesError> {
+        let answer = self.gate.as_ref().map_or(Ok(()), |gate| gate.answer(profile));
+        answer.map_err(|objections| RulesError::Texts {
+            id: self.policy.id.clone(),
+            version: self.policy.version,
+            profile: profile.id().to_owned(),
+            objections,
+        })
     }
 }
 
@@ -100,13 +153,24 @@ pub struct RulesCache {
     policies: Arc<Mutex<HashMap<PolicyKey, Arc<Policy>>>>,
     /// Policies by their text: the brands of one lender often have the same.
     texts: Arc<Mutex<HashMap<String, Arc<Policy>>>>,
+    /// What was found about the texts of each tenant's policy.
+    gates: Arc<Mutex<HashMap<TenantId, Arc<TextGate>>>>,
+    /// The texts were checked before, so there is no gate.
+    has_checked_texts: bool,
 }
 
 impl RulesCache {
+    /// An empty cache for policies whose texts were checked before they came into the store, as those of tests and
+    /// simulations are. Every other cache checks them itself.
+    #[must_use]
+    pub fn of_checked_texts() -> Self {
+        Self { has_checked_texts: true, ..Self::default() }
+    }
+
     /// An empty cache that compiles no text which this one has compiled, nor the other way round.
     #[must_use]
     pub fn beside(&self) -> Self {
-        Self { texts: Arc::clone(&self.texts), ..Self::default() }
+        Self { texts: Arc::clone(&self.texts), has_checked_texts: self.has_checked_texts, ..Self::default() }
     }
 
     /// The rules of a tenant as they stand `now`, which no approval in its settings may lie after.
@@ -128,7 +192,22 @@ impl RulesCache {
             Some(policy) => policy,
             None => self.compile(store, key).await?,
         };
-        Ok(TenantRules { tenant: settings.tenant, policy, jurisdictions: settings.jurisdictions })
+        let gate = self.gate(&settings.tenant, &policy);
+        Ok(TenantRules { tenant: settings.tenant, policy, jurisdictions: settings.jurisdictions, gate })
+    }
+
+    /// The gate of a policy as it is in use now, with the answers that it has given.
+    fn gate(&self, tenant: &Arc<Tenant>, policy: &Arc<Policy>) -> Option<Arc<TextGate>> {
+        if self.has_checked_texts {
+            return None;
+        }
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = gates.get(&tenant.id).filter(|gate| gate.is_of(policy, tenant)) {
+            return Some(Arc::clone(known));
+        }
+        let gate = Arc::new(TextGate::new(policy, tenant));
+        gates.insert(tenant.id.clone(), Arc::clone(&gate));
+        Some(gate)
     }
 
     /// The settings as they stand now; what they adjust is built once for each version of them.

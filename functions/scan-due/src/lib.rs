@@ -58,7 +58,9 @@ pub struct Started {
     pub touches: usize,
     /// How many abandoned claims became unknown.
     pub abandoned: usize,
-    /// How many touches of those that a sweep looked at are unknown, the abandoned ones included.
+    /// How many claims were abandoned before their provider was called, and are decided anew.
+    pub taken_over: usize,
+    /// How many touches are unknown: those that this sweep found, and those of earlier ones that nobody has settled.
     pub unknown: usize,
     /// How many unknown messages were handed to their channel for a second attempt.
     pub again: usize,
@@ -68,7 +70,16 @@ pub struct Started {
 
 impl Started {
     const fn on(as_of: NaiveDate) -> Self {
-        Self { as_of, shards: 0, touches: 0, abandoned: 0, unknown: 0, again: 0, paused: false }
+        Self {
+            as_of,
+            shards: 0,
+            touches: 0,
+            abandoned: 0,
+            taken_over: 0,
+            unknown: 0,
+            again: 0,
+            paused: false,
+        }
     }
 }
 
@@ -104,6 +115,7 @@ pub async fn handle(deps: &Deps, event: DueEvent, now: DateTime<Utc>) -> Result<
 
 async fn scan(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
     let rules = deps.rules.load(&deps.store, tenant, now).await?;
+    rules.texts_may_be_sent()?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     if rules.tenant.paused.is_some() {
         return Ok(not_started(tenant, as_of));
@@ -126,6 +138,7 @@ fn not_started(tenant: &TenantId, as_of: NaiveDate) -> Started {
 /// Hands the waiting touches whose moment has come to their channels.
 async fn dispatch(deps: &Deps, tenant: &TenantId, now: DateTime<Utc>) -> Result<Started, ScanError> {
     let rules = deps.rules.load(&deps.store, tenant, now).await?;
+    rules.texts_may_be_sent()?;
     let as_of = now.with_timezone(&rules.tenant.time_zone).date_naive();
     if rules.tenant.paused.is_some() {
         return Ok(not_started(tenant, as_of));
@@ -211,6 +224,7 @@ async fn dispatch_shard(
                 on: waiting.place.touch.on,
                 channel: waiting.channel,
                 wave: Some(WavePlace { shard, send_at: waiting.place.send_at }),
+                seal: None,
             })
             .partition(|job| job.channel == domain::channel::Channel::Email);
         deps.email.send(&email).await?;

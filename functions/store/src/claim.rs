@@ -1,23 +1,37 @@
-//! The claim: the one transaction after which a provider may be called.
+//! The claim: the transaction before a provider is called, and the mark that says it may be called now.
 //!
 //! Invariant: it writes three items or none. The touch goes from absent or planned to claimed; the fence from the
 //! version that was decided on to the next; the decision is put on record. So two decisions can never both pass a cap,
-//! and any fact that came in between makes the claim fail.
+//! and any fact that came in between makes the claim fail. Before the call the claim gets a mark: one without it was
+//! surely not sent, and a sender whose claim was taken back meanwhile cannot set it.
 
 use chrono::{DateTime, Utc};
 use domain::contact::Contact;
 use domain::decision::DecisionRecord;
 use domain::fence::{Fence, Reached, RecordedDecision};
+use domain::ids::TenantId;
 use domain::touch::{Touch, TouchState};
 
 use crate::audit::{entry_of, follows};
 use crate::backend::{Expression, Failure, Table, Write};
 use crate::item::{StoredTouch, encode_fence, settled_item};
-use crate::{Scope, Store, StoreError, failed, key};
+use crate::{Change, Scope, Store, StoreError, TouchError, TouchKey, failed, key};
 
-/// A claim that was made: the provider may now be called once.
+/// Which claim of a touch a sender holds. No two claims of a touch are decided on the same version of the fence, so a
+/// sender that was taken for dead cannot be mistaken for the one that came after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldClaim {
+    /// The touch.
+    pub touch: TouchKey,
+    /// The version of the fence that was decided on.
+    pub fence_version: u64,
+}
+
+/// A claim that was made: the provider may be called once, when its mark is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
+    /// What its sender shows to go on with it.
+    pub held: HeldClaim,
     /// The fence after the claim, for the next decision about the customer.
     pub fence: Fence,
     /// When, in whole milliseconds.
@@ -112,7 +126,10 @@ impl Store {
             writes
         };
         match self.transact("claim", writes).await {
-            Ok(()) => Ok(Claim { fence: next, claimed_at }),
+            Ok(()) => {
+                let held = HeldClaim { touch: TouchKey::of(touch), fence_version: fence.version };
+                Ok(Claim { held, fence: next, claimed_at })
+            }
             Err(Failure::Transaction(reasons)) => {
                 let failed_at = |n: usize| reasons.get(n).filter(|r| r.condition);
                 // Whether the touch was taken says more than that its fence has moved, which follows from it.
@@ -127,6 +144,42 @@ impl Store {
                 Err(ClaimError::Conflict { which })
             }
             Err(failure) => Err(failed("claim", failure).into()),
+        }
+    }
+
+    /// Marks a claim right before its provider is called. A claim without this mark was surely not sent. One write unit;
+    /// again is fine. Counted as `mark`.
+    ///
+    /// # Errors
+    /// [`TouchError::Conflict`] when the claim is no longer held: nobody may call the provider under it. After
+    /// [`TouchError::Store`] the provider must not be called either.
+    pub async fn mark_call(
+        &self,
+        tenant: &TenantId,
+        claim: &HeldClaim,
+        at: DateTime<Utc>,
+    ) -> Result<Change, TouchError> {
+        #[cfg(feature = "deliberate-faults")]
+        if self.is_broken_by(crate::DeliberateFault::MarkSkipped) {
+            return Ok(Change::Made);
+        }
+        let condition = Expression {
+            text: "#st = :claimed AND #fv = :fv",
+            names: &["st", "fv", "pa"],
+            values: vec![
+                (":claimed", TouchState::Claimed.as_str().into()),
+                (":fv", claim.fence_version.into()),
+                (":pa", at.timestamp_millis().into()),
+            ],
+        };
+        let key = claim.touch.key(tenant);
+        match self.write("mark", Write::Update { key, update: "SET #pa = :pa", condition }).await {
+            Ok(()) => Ok(Change::Made),
+            Err(Failure::Condition(found)) => {
+                let found = found.as_deref().map(settled_item).transpose()?.map(|(state, ..)| state);
+                Err(TouchError::Conflict { found, expected: TouchState::Claimed })
+            }
+            Err(failure) => Err(failed("mark", failure).into()),
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum DeliberateFault {
     RankCheckRemoved,
     /// A sweep does not wait until the sender of a claim must be gone.
     SweepWithoutLease,
+    /// A sender calls its provider without the mark on its claim.
+    MarkSkipped,
 }
 
 impl Store {

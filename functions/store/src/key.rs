@@ -347,6 +347,25 @@ pub(crate) fn wave_of(sk: &str) -> Option<DateTime<Utc>> {
     instant_of(sk.split_once('#')?.0)
 }
 
+/// The touches of a tenant that are noted as unknown.
+pub(crate) fn unknown_partition(of: &TenantId) -> String {
+    format!("{}#UNKNOWN", tenant(of))
+}
+
+/// The note that a touch is unknown, by day.
+pub(crate) fn unknown(of: &TenantId, customer: &CustomerId, on: NaiveDate, id: &TouchId) -> Key {
+    let sk = format!("{}#{}#{}", day_text(on), escape(customer.as_str()), escape(id.as_str()));
+    Key::new(unknown_partition(of), sk)
+}
+
+/// The touch that a key of [`unknown`] is about.
+pub(crate) fn unknown_of(sk: &str) -> Option<(CustomerId, NaiveDate, TouchId)> {
+    let mut parts = sk.splitn(3, '#');
+    let on = day_of(parts.next()?)?;
+    let customer = CustomerId::new(unescape(parts.next()?)).ok()?;
+    Some((customer, on, TouchId::new(unescape(parts.next()?)).ok()?))
+}
+
 /// The end of a range of keys that begin with `prefix#`: the character after `#`.
 pub(crate) fn end_of(prefix: &str) -> String {
     format!("{prefix}$")
@@ -383,6 +402,15 @@ mod tests {
         }
         let (tenant, customer) = (TenantId::new("t").unwrap(), CustomerId::new("c").unwrap());
         assert!(payment(&tenant, &customer, &PaymentId::new("1").unwrap()).sk.as_str() > "TOUCH#~");
+    }
+
+    #[test]
+    fn the_note_of_an_unknown_touch_names_it() {
+        let (tenant, customer) = (TenantId::new("t").unwrap(), CustomerId::new("c#1").unwrap());
+        let (on, id) = (NaiveDate::from_ymd_opt(2026, 3, 10).unwrap(), TouchId::new("a#b").unwrap());
+        let place = unknown(&tenant, &customer, on, &id);
+        assert_eq!((place.pk.as_str(), place.sk.as_str()), ("T#t#UNKNOWN", "20260310#c%231#a%23b"));
+        assert_eq!(unknown_of(&place.sk), Some((customer, on, id)));
     }
 
     #[test]

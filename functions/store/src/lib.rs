@@ -32,8 +32,10 @@ mod spoil;
 mod suppression;
 mod sweep;
 pub mod tables;
+mod take_back;
 mod tenants;
 mod touch;
+mod unknown;
 mod upload;
 mod wave;
 
@@ -46,7 +48,7 @@ pub use backend::TableNames;
 pub use backend::faults::{NamedItem, Pause, Request, StoreCall, Strike, Weather};
 pub use capacity::{CapacityMeter, Usage};
 pub use choice::{CHOICES_MAX, ChoiceError, Kept, Lifted};
-pub use claim::{Claim, ClaimConflict, ClaimError};
+pub use claim::{Claim, ClaimConflict, ClaimError, HeldClaim};
 pub use contact::{CONTACTS_MAX, ContactRecorded};
 pub use customer::CustomerFacts;
 #[cfg(feature = "deliberate-faults")]
@@ -64,9 +66,10 @@ pub use request::{ANSWER_BYTES_MAX, ANSWER_HOURS_KEPT, Answer, Begun, REQUEST_LE
 pub use resend::RESEND_AFTER_MINUTES;
 pub use settings::{POLICY_VERSION_MAX, PolicyDoc, ProfileDoc, SettingsDoc};
 pub use suppression::SuppressionKey;
-pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims, UnknownTouch};
+pub use sweep::{CLAIM_ABANDONED, CLAIM_LEASE_MINUTES, OpenClaims, TAKE_OVERS_MAX, UnknownTouch};
 pub use tenants::{ChangeOf, SettingsChange, SettingsWritten, TenantAction, TenantPage};
 pub use touch::{Change, Outcome, REASON_CHARS_MAX, TouchError, TouchKey, TouchRecord};
+pub use unknown::{FoundOut, UNKNOWN_BATCH_MAX};
 pub use upload::{UPLOAD_DAYS_KEPT, Upload, UploadPage, UploadRecord, UploadReport, UploadState};
 pub use wave::{WAVE_DAYS_AHEAD_MAX, WaveEntry, WaveKey};
 

@@ -89,12 +89,37 @@ impl Store {
         cursor: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<ReachedEntry>, StoreError> {
+        self.fences_page("scan", tenant, shard, cursor, limit).await
+    }
+
+    /// The same for a sweep. Counted as `sweep`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the query fails.
+    pub async fn contacted_page(
+        &self,
+        tenant: &TenantId,
+        shard: u16,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<ReachedEntry>, StoreError> {
+        self.fences_page("sweep", tenant, shard, cursor, limit).await
+    }
+
+    async fn fences_page(
+        &self,
+        operation: &'static str,
+        tenant: &TenantId,
+        shard: u16,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<ReachedEntry>, StoreError> {
         let condition = Expression {
             text: "#op = :op AND begins_with(#os, :fence)",
             names: &["op", "os"],
             values: vec![(":op", open_partition(tenant, shard).into()), (":fence", OPEN_FENCE.into())],
         };
-        let page = self.query("scan", self.index_query(OPEN_INDEX, condition, cursor, limit)).await?;
+        let page = self.query(operation, self.index_query(OPEN_INDEX, condition, cursor, limit)).await?;
         let customer_of = |sort: &str| CustomerId::new(unescape(sort.strip_prefix(OPEN_FENCE)?)).ok();
         let entry = |item: &Item| {
             let r = Reader::new("open fence", item);

@@ -35,6 +35,19 @@ impl Store {
         self.change_rate(tenant, channel, grant).await
     }
 
+    /// Takes units off the daily quota that were granted for a moment and not used. Counted as `rate`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a request fails, or other senders came first too often.
+    pub async fn give_back_slot(
+        &self,
+        tenant: &TenantId,
+        channel: Channel,
+        (units, at): (u32, DateTime<Utc>),
+    ) -> Result<(), StoreError> {
+        self.change_rate(tenant, channel, |rate| rate.give_back(units, at)).await
+    }
+
     /// Lets a channel send slower after its provider refused a call for the rate. Counted as `rate`.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use domain::delivery::{
     Code, Folded, HistoryEntry, Refused, Report, SOFT_BOUNCES_MAX, Source, Step, Transition, fold,
     soft_bounces_with,
 };
-use domain::fact_record::RecordedFact;
+use domain::fact_record::{PersonWord, RecordedFact};
 use domain::fence::{FailedAttempt, Fence};
 use domain::ids::{CustomerId, TenantId};
 use domain::touch::TouchState;
@@ -107,16 +107,17 @@ struct Consequences {
     fell_back: bool,
 }
 
-/// A report, and the touch that it is about.
+/// A report, the touch that it is about, and whose word it is where a person said it.
 struct Said<'a> {
     stored: &'a StoredTouch,
     event: &'a TouchEvent,
+    person: Option<&'a PersonWord>,
     recorded_at: DateTime<Utc>,
 }
 
 impl Store {
     /// Records what was said about a touch, with what follows from it: one write unit where nothing does. Again is
-    /// fine. A person settles an unknown touch by this, too. Counted as `record`.
+    /// fine. A person settles an unknown touch by [`Self::settle_unknown`]. Counted as `record`.
     ///
     /// # Errors
     /// [`RecordError::Missing`] and [`RecordError::Refused`] for what cannot be recorded, [`RecordError::Store`] when
@@ -141,6 +142,18 @@ impl Store {
         event: &TouchEvent,
         recorded_at: DateTime<Utc>,
     ) -> Result<Recorded, RecordError> {
+        self.record_word(tenant, secret, touch, (event, None), recorded_at).await
+    }
+
+    /// The same, with whose word it is.
+    pub(crate) async fn record_word(
+        &self,
+        tenant: &TenantId,
+        secret: Option<&SuppressionKey>,
+        touch: &TouchKey,
+        (event, person): (&TouchEvent, Option<&PersonWord>),
+        recorded_at: DateTime<Utc>,
+    ) -> Result<Recorded, RecordError> {
         let place = touch.key(tenant);
         for _ in 0..RECORD_TRIES_MAX {
             let item = self.get("record", place.clone()).await?.ok_or(RecordError::Missing)?;
@@ -162,7 +175,8 @@ impl Store {
                 item: next.encode(place.clone()),
                 condition: Some(as_read(&item, &stored)?),
             };
-            let all = self.consequences(tenant, secret, &stored, &folded, event, recorded_at).await?;
+            let said = Said { stored: &stored, event, person, recorded_at };
+            let all = self.consequences(tenant, secret, &folded, &said).await?;
             let (is_suppressed, fell_back) = (all.is_suppressed, all.fell_back);
             let written = if all.writes.is_empty() {
                 self.write("record", put).await
@@ -192,11 +206,10 @@ impl Store {
         &self,
         tenant: &TenantId,
         secret: Option<&SuppressionKey>,
-        stored: &StoredTouch,
         folded: &Folded,
-        event: &TouchEvent,
-        recorded_at: DateTime<Utc>,
+        said: &Said<'_>,
     ) -> Result<Consequences, StoreError> {
+        let Said { stored, event, recorded_at, .. } = *said;
         let channel = stored.touch.channel;
         let mut all = Consequences::default();
         let places: Vec<Key> = secret.map_or_else(Vec::new, |secret| {
@@ -226,11 +239,34 @@ impl Store {
             all.writes.push(suppression_write(place, &event.reason, recorded_at));
             all.is_suppressed = true;
         }
-        let said = Said { stored, event, recorded_at };
-        // A second attempt at the message carries the stages now.
-        let may_fall_back = folded.may_fall_back && stored.resent_as.is_none();
-        move_fence(tenant, &facts.fence, &said, may_fall_back, &mut all);
+        let may_fall_back = folded.may_fall_back && self.other_has_failed(tenant, stored, &mut all).await?;
+        move_fence(tenant, &facts.fence, said, may_fall_back, &mut all);
         Ok(all)
+    }
+
+    /// Whether the other attempt at the same message is known not to have arrived either, where there is one: the stages
+    /// may only go another way when both have failed. The report holds for the other as it was read.
+    async fn other_has_failed(
+        &self,
+        tenant: &TenantId,
+        stored: &StoredTouch,
+        all: &mut Consequences,
+    ) -> Result<bool, StoreError> {
+        let Some(id) = stored.resent_as.as_ref().or(stored.resend_of.as_ref()) else { return Ok(true) };
+        let ours = &stored.touch.id;
+        let is_other = |t: &TouchRecord| {
+            t.touch.id == *id && (t.resend_of.as_ref() == Some(ours) || t.resent_as.as_ref() == Some(ours))
+        };
+        // It may be of another day.
+        let touches = self.touches(tenant, &stored.touch.customer).await?;
+        let Some(other) = touches.into_iter().find(is_other) else { return Ok(false) };
+        let condition = Expression {
+            text: "#st = :st",
+            names: &["st"],
+            values: vec![(":st", other.state.as_str().into())],
+        };
+        all.writes.push(Write::Check { key: TouchKey::of(&other.touch).key(tenant), condition });
+        Ok(matches!(other.state, TouchState::Failed | TouchState::Bounced))
     }
 
     /// Adds a soft bounce to those of the contact point, and says whether they are too many.
@@ -276,7 +312,7 @@ fn move_fence(
     may_fall_back: bool,
     all: &mut Consequences,
 ) {
-    let Said { stored, event, recorded_at } = said;
+    let Said { stored, event, person, recorded_at } = said;
     let Some(claimed_at) = stored.claimed_at else { return };
     let (touch, mut next) = (&stored.touch, fence.clone());
     let mut fell_back = Vec::new();
@@ -296,6 +332,7 @@ fn move_fence(
         source: event.transition.source.as_str().to_owned(),
         suppressed: all.is_suppressed,
         fell_back,
+        person: person.cloned(),
     };
     let (entry, hash) = fact_entry((tenant, &touch.customer), fence, fact, *recorded_at);
     next.version += 1;
@@ -328,7 +365,7 @@ fn with_report(
     next
 }
 
-/// The touch is as it was read: the same claim, in the same state, with the same history and attempts.
+/// The touch is as it was read: the same claim, in the same state, with the same mark, history and attempts.
 fn as_read(item: &Item, stored: &StoredTouch) -> Result<Expression, StoreError> {
     let claimed_at = stored.claimed_at;
     let claimed_at =
@@ -338,6 +375,15 @@ fn as_read(item: &Item, stored: &StoredTouch) -> Result<Expression, StoreError> 
     let is_silent = stored.history.entries().is_empty();
     if !is_silent {
         values.push((":hs", history_text(&stored.history).into()));
+    }
+    if stored.state == TouchState::Claimed && is_silent {
+        // A sender may come to its call at any moment, and then it is not known any more what will be sent.
+        let text = if stored.called_at.is_some() {
+            "#st = :st AND #ca = :ca AND attribute_not_exists(#hs) AND attribute_exists(#pa)"
+        } else {
+            "#st = :st AND #ca = :ca AND attribute_not_exists(#hs) AND attribute_not_exists(#pa)"
+        };
+        return Ok(Expression { text, names: &["st", "ca", "hs", "pa"], values });
     }
     let text = match (is_silent, stored.resent_as.is_some()) {
         (true, false) => {

@@ -12,7 +12,7 @@ use domain::touch::{Touch, TouchState};
 
 use crate::audit::{entry_of, follows};
 use crate::backend::{Expression, Failure, Table, Write};
-use crate::claim::{fence_write, next_fence};
+use crate::claim::{HeldClaim, fence_write, next_fence};
 use crate::item::StoredTouch;
 use crate::{Claim, ClaimConflict, ClaimError, Scope, Store, TouchKey, TouchRecord, failed};
 
@@ -86,7 +86,10 @@ impl Store {
             Write::Put { table: Table::Audit, item: audit, condition: Some(Expression::absent()) },
         ];
         match self.transact("resend", writes).await {
-            Ok(()) => Ok(Claim { fence: next, claimed_at }),
+            Ok(()) => {
+                let held = HeldClaim { touch: TouchKey::of(again), fence_version: fence.version };
+                Ok(Claim { held, fence: next, claimed_at })
+            }
             Err(Failure::Transaction(reasons)) => {
                 let failed_at = |n: usize| reasons.get(n).is_some_and(|r| r.condition);
                 let which = if failed_at(0) || failed_at(1) {

@@ -1,23 +1,29 @@
 //! Abandoned claims: what is done about a touch that was claimed and never settled.
 //!
-//! Invariant: such a touch becomes unknown, never planned again. Its sender died, or could not write what came of the
-//! call, so the provider may have the message; a claim whose message was surely not sent is released by its sender.
-//! Two sweeps at the same time do no harm: a settlement is conditional on the claim.
+//! Invariant: one with the mark of a call becomes unknown, because the provider may have the message. One without it was
+//! surely not sent: it is taken over, which its sender sees when it is alive after all and comes to set the mark, and
+//! the touch is planned again. Two sweeps at the same time do no harm: both are conditional on the claim that was read.
 
 use chrono::{DateTime, Duration, NaiveDate, Utc};
 use domain::channel::Channel;
+use domain::delivery::History;
 use domain::ids::{CustomerId, TenantId};
 use domain::touch::TouchState;
 
 use crate::backend::{Expression, Failure, Query, Table, Write};
-use crate::item::StoredTouch;
+use crate::claim::HeldClaim;
+use crate::item::{StoredTouch, history_text};
 use crate::key::{self, TOUCH, customer_partition, day_text, end_of};
-use crate::touch::{Outcome, TouchError, TouchKey};
-use crate::{Store, StoreError, failed};
+use crate::record::TouchEvent;
+use crate::touch::{Change, Outcome, TouchError, TouchKey};
+use crate::{Scope, Store, StoreError, failed};
 
 /// How long a claim may be open, in minutes. No sender may run this long, the error of its clock included.
 pub const CLAIM_LEASE_MINUTES: i64 = 15;
-/// The reason of a touch that became unknown because nobody settled its claim in time.
+/// How often a touch is planned again because its sender was gone before the call, tries that a provider refused for now
+/// included. Then it fails: whoever takes it dies of it.
+pub const TAKE_OVERS_MAX: u32 = 8;
+/// The reason of a touch that became unknown, or failed, because nobody settled its claim in time.
 pub const CLAIM_ABANDONED: &str = "claim_abandoned";
 /// The most pages of one customer's recent touches, of 1 MB each.
 const TOUCH_PAGES_MAX: usize = 8;
@@ -38,6 +44,8 @@ pub struct UnknownTouch {
 pub struct OpenClaims {
     /// Claims that were abandoned, and are unknown now.
     pub settled: usize,
+    /// Claims that were abandoned before their provider was called: their touches wait for a new decision, from now on.
+    pub taken_over: usize,
     /// Claims that a sender may still be working on.
     pub open: usize,
     /// Touches that are unknown: those that were settled now, and those that nobody has settled since.
@@ -47,14 +55,14 @@ pub struct OpenClaims {
 }
 
 impl Store {
-    /// Settles the abandoned claims among a customer's touches of `from_on` and later as unknown. Strongly
-    /// consistent; counted as `sweep`.
+    /// Settles the abandoned claims among a customer's touches of `from_on` and later as unknown, and takes those over
+    /// under which nobody was called. Strongly consistent; counted as `sweep`.
     ///
     /// # Errors
     /// [`StoreError`] when the query or a settlement fails. What was settled before stays so.
     pub async fn settle_abandoned(
         &self,
-        tenant: &TenantId,
+        scope: &Scope,
         customer: &CustomerId,
         from_on: NaiveDate,
         now: DateTime<Utc>,
@@ -66,7 +74,7 @@ impl Store {
                 text: "#pk = :pk AND #sk BETWEEN :from AND :to",
                 names: &["pk", "sk"],
                 values: vec![
-                    (":pk", customer_partition(tenant, customer).into()),
+                    (":pk", customer_partition(&scope.tenant, customer).into()),
                     (":from", format!("{TOUCH}{}", day_text(from_on)).into()),
                     (":to", end_of(TOUCH.trim_end_matches('#')).into()),
                 ],
@@ -88,18 +96,72 @@ impl Store {
                 found.open += 1;
                 continue;
             }
-            let outcome = Outcome::Unknown { reason: CLAIM_ABANDONED.to_owned() };
-            match self.settle(tenant, &TouchKey::of(&stored.touch), &outcome, now).await {
-                Ok(_) => {
+            match self.end_abandoned(scope, stored, now).await {
+                Ok(Ended::Unknown) => {
                     found.settled += 1;
                     found.unknown += 1;
                 }
+                Ok(Ended::TakenOver) => found.taken_over += 1,
                 // Its sender, or another sweep, was quicker.
-                Err(TouchError::Conflict { .. }) => {}
+                Ok(Ended::Already) | Err(TouchError::Conflict { .. }) => {}
                 Err(TouchError::Store(error)) => return Err(error),
             }
         }
         Ok(found)
+    }
+
+    async fn end_abandoned(
+        &self,
+        scope: &Scope,
+        stored: StoredTouch,
+        now: DateTime<Utc>,
+    ) -> Result<Ended, TouchError> {
+        let touch = TouchKey::of(&stored.touch);
+        let held = HeldClaim { touch, fence_version: stored.fence_version.unwrap_or_default() };
+        if stored.called_at.is_some() {
+            return self.end_as_unknown(scope, &held, now).await;
+        }
+        // A second attempt, and one that killed whoever took it, ends: it was surely not sent.
+        if stored.resend_of.is_some() || stored.tries + 1 >= TAKE_OVERS_MAX {
+            let failed = Outcome::Failed { reason: CLAIM_ABANDONED.to_owned() };
+            self.settle(&scope.tenant, &held.touch, &failed, now).await?;
+            return Ok(Ended::Already);
+        }
+        match self.take_over(scope, &held, now).await? {
+            Change::Made => Ok(Ended::TakenOver),
+            Change::Already => Ok(Ended::Already),
+        }
+    }
+
+    /// Settles the very claim that was read as unknown: a sender may have taken its own claim back meanwhile, and
+    /// another one may hold the touch.
+    async fn end_as_unknown(
+        &self,
+        scope: &Scope,
+        claim: &HeldClaim,
+        now: DateTime<Utc>,
+    ) -> Result<Ended, TouchError> {
+        let event = TouchEvent::of_outcome(&Outcome::Unknown { reason: CLAIM_ABANDONED.to_owned() }, now);
+        let history: History = [event.entry(now)].into_iter().collect();
+        let condition = Expression {
+            text: "#st = :from AND #fv = :fv",
+            names: &["st", "fv", "sa", "hs", "rs"],
+            values: vec![
+                (":from", TouchState::Claimed.as_str().into()),
+                (":fv", claim.fence_version.into()),
+                (":to", TouchState::Unknown.as_str().into()),
+                (":at", now.timestamp_millis().into()),
+                (":hs", history_text(&history).into()),
+                (":rs", CLAIM_ABANDONED.into()),
+            ],
+        };
+        let key = claim.touch.key(&scope.tenant);
+        let update = "SET #st = :to, #sa = :at, #hs = :hs, #rs = :rs";
+        match self.write("sweep", Write::Update { key, update, condition }).await {
+            Ok(()) => Ok(Ended::Unknown),
+            Err(Failure::Condition(_)) => Ok(Ended::Already),
+            Err(failure) => Err(failed("sweep", failure).into()),
+        }
     }
 
     /// Takes a fence out of the open index: no stage is reached any more, and no claim is open. One write unit for the
@@ -139,6 +201,14 @@ impl Store {
         }
         Duration::minutes(CLAIM_LEASE_MINUTES)
     }
+}
+
+/// What became of an abandoned claim.
+enum Ended {
+    Unknown,
+    TakenOver,
+    /// Nothing is left to do about it.
+    Already,
 }
 
 fn unknown_of(stored: StoredTouch) -> Option<UnknownTouch> {

@@ -1,32 +1,26 @@
-//! Touches after their claim: settled, released, and told as a timeline. Before it they wait in a wave.
+//! Touches after their claim: settled, and told as a timeline. Before it they wait in a wave.
 //!
 //! Invariant: every change names the state it starts from. Doing the same twice is fine and changes nothing; doing
 //! something else is a conflict that says what was found.
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::delivery::{History, Step};
-use domain::fact_record::RecordedFact;
-use domain::fence::{Fence, Reached};
+use domain::fence::Reached;
 use domain::ids::{CustomerId, ObligationId, TenantId, TouchId};
 use domain::touch::{Touch, TouchState};
 
-use crate::audit::fact_entry;
-use crate::backend::{Expression, Failure, Item, Query, Table, Write};
-use crate::claim::fence_write;
-use crate::item::{StoredTouch, decode_fence, history_text};
+use crate::backend::{Expression, Failure, Query, Table, Write};
+use crate::item::{StoredTouch, history_text};
 use crate::key::{TOUCH, customer_partition};
 use crate::record::{RecordError, TouchEvent};
-use crate::wave::waiting_item;
-use crate::{Scope, Store, StoreError, failed, key};
+use crate::{Store, StoreError, failed, key};
 
 /// The longest reason that is kept, in characters.
 pub const REASON_CHARS_MAX: usize = 200;
 /// The most pages of one customer's touches, of 1 MB each.
 const TOUCH_PAGES_MAX: usize = 64;
-/// How often a release reads the fence again when another write came in between.
-const RELEASE_TRIES_MAX: usize = 8;
 
 /// Where a touch is stored.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -226,96 +220,6 @@ impl Store {
         }
     }
 
-    /// Takes a claim back whose message was surely not sent: the touch is planned again and waits for `retry_at`, and
-    /// the fence is as if it had not been claimed, under a new version. The audit trail keeps the claim and has an entry
-    /// that takes it back, and the fence counts the try. Counted as `release`.
-    ///
-    /// # Errors
-    /// [`TouchError::Conflict`] when the touch is neither claimed nor planned already.
-    pub async fn release(
-        &self,
-        scope: &Scope,
-        touch: &TouchKey,
-        retry_at: DateTime<Utc>,
-    ) -> Result<Change, TouchError> {
-        self.take_claim_back(scope, touch, &TakenBack::Waits { retry_at: retry_at.trunc_subsecs(3) }).await
-    }
-
-    /// Takes a claim back before its message was sent, because of a fact that moves no fence: the touch is prevented, and
-    /// the fence is as if it had not been claimed, under a new version. The audit trail keeps the claim and has an
-    /// entry that takes it back. Counted as `release`.
-    ///
-    /// # Errors
-    /// [`TouchError::Conflict`] when the touch is neither claimed nor prevented already.
-    pub async fn prevent_claim(
-        &self,
-        scope: &Scope,
-        touch: &TouchKey,
-        reason: &str,
-        at: DateTime<Utc>,
-    ) -> Result<Change, TouchError> {
-        self.take_claim_back(scope, touch, &TakenBack::Prevented { reason: clipped(reason), at }).await
-    }
-
-    async fn take_claim_back(
-        &self,
-        scope: &Scope,
-        touch: &TouchKey,
-        end: &TakenBack,
-    ) -> Result<Change, TouchError> {
-        let place = touch.key(&scope.tenant);
-        let fence_place = key::fence(&scope.tenant, &touch.customer);
-        for _ in 0..RELEASE_TRIES_MAX {
-            let items = self.get_all("release", vec![place.clone(), fence_place.clone()]).await?;
-            let item =
-                |wanted: &key::Key| items.iter().find(|i| key::Key::of_item(i).as_ref() == Some(wanted));
-            let stored = item(&place).map(StoredTouch::decode).transpose()?;
-            let fence = item(&fence_place).map(decode_fence).transpose()?.unwrap_or_default();
-            let expected = TouchState::Claimed;
-            let claimed_at = match &stored {
-                Some(StoredTouch { state, .. }) if *state == end.state() => return Ok(Change::Already),
-                Some(StoredTouch { state: TouchState::Claimed, claimed_at: Some(at), .. }) => *at,
-                other => {
-                    return Err(TouchError::Conflict { found: other.as_ref().map(|s| s.state), expected });
-                }
-            };
-            let Some(stored) = stored else { continue };
-            let mut next = fence_without(&fence, &stored, claimed_at, end);
-            let released = RecordedFact::Released {
-                touch: touch.id.clone(),
-                claimed_at_ms: claimed_at.timestamp_millis(),
-            };
-            // What takes a claim back is part of the same attempt, and has its moment.
-            let of = (&scope.tenant, &touch.customer);
-            let (entry, hash) = fact_entry(of, &fence, released, claimed_at);
-            next.audit_head = Some(hash);
-            let waiting = end.waiting(scope, &stored.touch);
-            let after = end.touch(stored.touch);
-            let still_claimed = Expression {
-                text: "#st = :claimed AND #ca = :ca",
-                names: &["st", "ca"],
-                values: vec![
-                    (":claimed", TouchState::Claimed.as_str().into()),
-                    (":ca", claimed_at.timestamp_millis().into()),
-                ],
-            };
-            let item = after.encode(place.clone());
-            let mut writes = vec![
-                Write::Put { table: Table::Ops, item, condition: Some(still_claimed) },
-                fence_write(scope, &touch.customer, fence.version, &next),
-                entry,
-            ];
-            writes.extend(waiting.map(|item| Write::Put { table: Table::Ops, item, condition: None }));
-            match self.transact("release", writes).await {
-                Ok(()) => return Ok(Change::Made),
-                Err(failure) if failure.is_contention() => {}
-                Err(failure) => return Err(failed("release", failure).into()),
-            }
-        }
-        let reason = "the fence kept moving".to_owned();
-        Err(StoreError::Retryable { operation: "release", reason }.into())
-    }
-
     /// A touch; `None` when it was never claimed nor closed. Strongly consistent; counted as `touches`.
     ///
     /// # Errors
@@ -353,70 +257,6 @@ impl Store {
         let items = self.query_all("touches", query, TOUCH_PAGES_MAX).await?;
         items.iter().map(|item| StoredTouch::decode(item).map(TouchRecord::from)).collect()
     }
-}
-
-/// What becomes of a touch whose claim is taken back.
-enum TakenBack {
-    /// It is tried again.
-    Waits { retry_at: DateTime<Utc> },
-    /// A fact forbids it.
-    Prevented { reason: String, at: DateTime<Utc> },
-}
-
-impl TakenBack {
-    const fn state(&self) -> TouchState {
-        match self {
-            Self::Waits { .. } => TouchState::Planned,
-            Self::Prevented { .. } => TouchState::Prevented,
-        }
-    }
-
-    /// The item that waits in a wave for the next try.
-    fn waiting(&self, scope: &Scope, touch: &Touch) -> Option<Item> {
-        match self {
-            Self::Waits { retry_at } => {
-                Some(waiting_item(scope, Touch { send_at: *retry_at, ..touch.clone() }))
-            }
-            Self::Prevented { .. } => None,
-        }
-    }
-
-    fn touch(&self, touch: Touch) -> StoredTouch {
-        match self {
-            Self::Waits { retry_at } => StoredTouch::planned(Touch { send_at: *retry_at, ..touch }),
-            Self::Prevented { reason, at } => StoredTouch {
-                state: TouchState::Prevented,
-                settled_at: Some(*at),
-                reason: Some(reason.clone()),
-                ..StoredTouch::planned(touch)
-            },
-        }
-    }
-}
-
-/// The fence without the contact and the stages of one claim. A stage that another claim has raised since, or
-/// that went away with its obligation, stays as it is.
-fn fence_without(fence: &Fence, claimed: &StoredTouch, claimed_at: DateTime<Utc>, end: &TakenBack) -> Fence {
-    let mut next = fence.clone();
-    next.version += 1;
-    match end {
-        TakenBack::Waits { .. } => next.count_try(&claimed.touch.id, claimed.tries),
-        // Nobody was called.
-        TakenBack::Prevented { .. } => {}
-    }
-    let contact = next.contacts.iter().position(|c| c.at == claimed_at && c.channel == claimed.touch.channel);
-    if let Some(position) = contact {
-        next.contacts.remove(position);
-    }
-    for item in &claimed.touch.items {
-        let ours = next
-            .reached(&item.obligation, item.due_on)
-            .is_some_and(|r| r.stage == item.stage && r.dpd == item.dpd);
-        if ours {
-            next.take_back(&item.obligation, &claimed.before);
-        }
-    }
-    next
 }
 
 /// A reason at its longest.

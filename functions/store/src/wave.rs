@@ -69,6 +69,14 @@ impl Store {
         self.write("unwait", delete).await.map_err(|failure| failed("unwait", failure))
     }
 
+    /// Whether a touch still waits there. Strongly consistent; counted as `wave`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the read fails.
+    pub async fn waits(&self, tenant: &TenantId, waiting: &WaveKey) -> Result<bool, StoreError> {
+        Ok(self.get("wave", waiting.key(tenant)).await?.is_some())
+    }
+
     /// Closes a waiting touch that a fact forbids. One that has gone another way meanwhile stays as it is. Counted as
     /// `prevent`.
     ///

@@ -55,7 +55,7 @@ impl<const N: usize> Cases<N> {
         let places = places(&names, columns).with_context(place)?;
         let others = names.iter().filter(|name| !columns.contains(name));
         for (other, known) in others.filter_map(|name| Some((name, meant_by(name, &columns)?))) {
-            eprintln!("warning: {}: the column {other:?} is ignored; {known:?} is read", path.display());
+            tell!("warning: {}: the column {other:?} is ignored; {known:?} is read", path.display());
         }
         Ok(Self { reader, places, width: names.len(), rows: 0 })
     }

@@ -4,13 +4,17 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
 use domain::tenant::Tenant;
+use runtime::local_queue::LocalQueues;
 use store::{Scope, Store};
 
 use crate::demo;
 
 /// The name of the database in a folder.
 pub(crate) const DATABASE: &str = "puntual.sqlite";
+/// How many unreadable lines of the queues are told one by one.
+const UNREADABLE_SHOWN_MAX: usize = 10;
 /// The name of the queues in a folder.
 pub(crate) const QUEUES: &str = "queues.jsonl";
 
@@ -41,6 +45,30 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     new.push(".new");
     let written = fs::write(&new, bytes).and_then(|()| fs::rename(&new, path));
     written.with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Opens the queues of a folder for the command that holds it, and says which of their lines could not be read.
+pub(crate) fn queues(folder: &Path, now: DateTime<Utc>) -> anyhow::Result<LocalQueues> {
+    let queues = LocalQueues::open(&folder.join(QUEUES), now)?;
+    tell_of_unreadable(&queues, "it lies in queues.unreadable.jsonl from now on");
+    Ok(queues)
+}
+
+/// Looks into the queues of a folder, and says which of their lines cannot be read.
+pub(crate) fn queues_as_they_are(folder: &Path) -> anyhow::Result<LocalQueues> {
+    let queues = LocalQueues::read(&folder.join(QUEUES))?;
+    tell_of_unreadable(&queues, "the next run sets it apart");
+    Ok(queues)
+}
+
+fn tell_of_unreadable(queues: &LocalQueues, what_follows: &str) {
+    let unreadable = queues.unreadable();
+    for line in unreadable.iter().take(UNREADABLE_SHOWN_MAX) {
+        tell!("warning: {QUEUES}, line {}: {}; {what_follows}", line.line, line.problem);
+    }
+    if let Some(more) = unreadable.len().checked_sub(UNREADABLE_SHOWN_MAX).filter(|more| *more > 0) {
+        tell!("warning: {QUEUES} has {more} more lines that cannot be read");
+    }
 }
 
 /// Opens the database that a run or an import has left in a folder.

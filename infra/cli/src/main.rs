@@ -2,6 +2,9 @@
 //!
 //! Invariant: this is the one place that reads the clock, the arguments and the disk; everything below gets values.
 
+#[macro_use]
+mod output;
+
 mod cases;
 mod clock;
 mod command;
@@ -9,12 +12,15 @@ mod decisions;
 mod demo;
 mod folder;
 mod ledger;
+mod moment;
 mod policy_check;
+mod product;
 mod progress;
 mod replay;
 mod report;
 mod stack;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +38,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serves the whole product on this machine, or moves the clock of one that runs.
+    Up(command::up::UpArguments),
     /// Makes a demo portfolio, imports it, scans for today, and sends to an outbox on this machine.
     Run(command::run::RunArguments),
     /// Replays real history day by day under a virtual clock.
@@ -52,6 +60,8 @@ enum Command {
     Erase(command::erase::EraseArguments),
     /// Erases the personal data of customers whose time of retention is over.
     Retain(command::retain::RetainArguments),
+    /// Shows the messages of which nobody knows whether they went out, and records what a person found out.
+    Unknown(command::unknown::UnknownArguments),
     /// Shows the messages that no function could handle, sends them back or throws them away.
     Dlq(command::dlq::DlqArguments),
     /// Says whether a policy may be used in a jurisdiction, and what speaks against it.
@@ -84,9 +94,13 @@ fn main() -> ExitCode {
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(carry_out(arguments.command)));
     match done {
+        Ok(_) if output::is_incomplete() => {
+            tell!("error: standard output could not be written in full; expected room for it");
+            ExitCode::FAILURE
+        }
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            tell!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -95,15 +109,13 @@ fn main() -> ExitCode {
 /// Help and version are answers; anything else is wrong usage, which has an exit code of its own, so that a script can
 /// tell it from a file with bad rows.
 fn usage(problem: &clap::Error) -> ExitCode {
-    if problem.print().is_err() || problem.use_stderr() {
-        ExitCode::from(WRONG_USAGE)
-    } else {
-        ExitCode::SUCCESS
-    }
+    let is_unsaid = problem.print().is_err_and(|error| error.kind() != ErrorKind::BrokenPipe);
+    if is_unsaid || problem.use_stderr() { ExitCode::from(WRONG_USAGE) } else { ExitCode::SUCCESS }
 }
 
 async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Up(arguments) => command::up::up(arguments).await,
         Command::Run(arguments) => command::run::run(arguments).await,
         Command::Replay(arguments) => command::replay::replay(arguments).await,
         Command::Import(arguments) => command::import::import(arguments).await,
@@ -114,7 +126,8 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Choice(arguments) => command::choice::choice(arguments).await,
         Command::Erase(arguments) => command::erase::erase(arguments).await,
         Command::Retain(arguments) => command::retain::retain(arguments).await,
-        Command::Dlq(arguments) => command::dlq::dlq(arguments),
+        Command::Unknown(arguments) => command::unknown::unknown(arguments).await,
+        Command::Dlq(arguments) => command::dlq::dlq(arguments).await,
         Command::CheckPolicy(arguments) => command::check_policy::check_policy(&arguments),
         Command::Sms(arguments) => command::sms::sms(arguments),
         Command::Phone(arguments) => command::phone::phone(arguments),
@@ -132,5 +145,7 @@ fn start_log() {
         .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
         .with_env_var("PUNTUAL_LOG")
         .from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // What cannot be logged is not worth a panic: `2>&1 | head` closes standard error, too.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    log.with_env_filter(filter).with_writer(std::io::stderr).init();
 }

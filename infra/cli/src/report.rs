@@ -1,7 +1,7 @@
 //! Reports: what a run did, counted from the files that it wrote.
 //!
 //! Invariant: the figures come from messages and verdicts, not from counters kept beside them, so that a report cannot
-//! say anything else than the files do.
+//! say anything else than the files do. Only what was stopped before it became either is counted where it happens.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -31,6 +31,9 @@ pub(crate) struct Totals {
     pub(crate) verdicts: BTreeMap<String, u64>,
     /// Verdicts by decision and decisive reason.
     pub(crate) reasons: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Messages that were planned and that a fact stopped before they were sent, by the code of the reason.
+    #[serde(default)]
+    pub(crate) prevented: BTreeMap<String, u64>,
     /// What DynamoDB counts, by access pattern.
     pub(crate) capacity: BTreeMap<String, Units>,
 }
@@ -69,6 +72,13 @@ impl Totals {
         *self.reasons.entry(verdict).or_default().entry(code.to_owned()).or_default() += 1;
     }
 
+    /// Adds messages that were stopped.
+    pub(crate) fn add_prevented(&mut self, prevented: BTreeMap<String, u64>) {
+        for (code, count) in prevented {
+            *self.prevented.entry(code).or_default() += count;
+        }
+    }
+
     /// Adds what the store has used since the last call.
     pub(crate) fn take_capacity(&mut self, store: &Store) {
         for (name, used) in store.capacity().snapshot() {
@@ -105,7 +115,7 @@ impl Totals {
         UnitRates {
             scan_read_units_per_1000_obligations: of(&["scan"], |u| u.read_units) / scanned,
             facts_read_units_per_touch: of(&["facts", "suppressed"], |u| u.read_units) / messages,
-            write_units_per_touch: of(&["claim", "settle", "release"], |u| u.write_units) / messages,
+            write_units_per_touch: of(&["claim", "mark", "settle", "release"], |u| u.write_units) / messages,
             write_units_per_wait: entering + leaving,
         }
     }
@@ -152,6 +162,10 @@ impl fmt::Display for Totals {
             for (code, count) in reasons.into_iter().flatten() {
                 writeln!(f, "  {code:<18} {count}")?;
             }
+        }
+        writeln!(f, "Prevented   {}", self.prevented.values().sum::<u64>())?;
+        for (code, count) in &self.prevented {
+            writeln!(f, "  {code:<18} {count}")?;
         }
         let rates = self.unit_rates();
         writeln!(

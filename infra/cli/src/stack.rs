@@ -4,27 +4,31 @@
 //! Invariant: nothing here decides anything. Jobs travel as the JSON that SQS would carry, in the order they were
 //! queued, so a run can be repeated. Whoever opens it holds its folder alone.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::{Outbox, Sender};
 use chrono::{DateTime, Utc};
+use delivery::{Delivered, DeliveryError, deliver};
 use domain::channel::Channel;
 use domain::choice::OptOutKey;
 use domain::ids::TenantId;
 use domain::policy::Policy;
 use domain::tenant::Tenant;
+use domain::verdict::ReasonCode;
 use plan_shard::Overfull;
 use runtime::batch::each_job;
 use runtime::dead_letter::QueueName;
 use runtime::decision_log::{DecisionLine, DecisionLog};
-use runtime::job::{DueEvent, ShardJob};
+use runtime::job::{DueEvent, ShardJob, TouchJob};
 use runtime::local_queue::LocalQueues;
 use runtime::queue::Queue;
 use runtime::rules::RulesCache;
 use runtime::schedule::Schedules;
-use scan_due::SWEEP_HOURS_BACK_MAX;
+use scan_due::ScanError;
 use store::{SettingsDoc, Store, SuppressionKey};
 
 /// How many jobs a handler gets at once, as SQS would give it.
@@ -34,16 +38,24 @@ const BATCH_SIZE: usize = 10;
 const OTHER_PRODUCT: &str =
     "the folder was made with other settings or another policy; expected the same, or an empty folder";
 
-/// The whole product in one process.
+/// The functions behind schedules and queues, in one process.
 #[derive(Debug)]
-pub(crate) struct LocalStack {
-    pub(crate) store: Store,
-    tenant: TenantId,
+pub(crate) struct LocalFunctions {
     scan: scan_due::Deps,
     plan: plan_shard::Deps,
     email: delivery::Deps,
     sms: delivery::Deps,
     queues: LocalQueues,
+    /// Planned messages that a fact has stopped, by the code of the reason.
+    prevented: Mutex<BTreeMap<String, u64>>,
+}
+
+/// The functions for one tenant, over a database.
+#[derive(Debug)]
+pub(crate) struct LocalStack {
+    pub(crate) store: Store,
+    tenant: TenantId,
+    functions: LocalFunctions,
     decisions: DecisionLog,
 }
 
@@ -63,55 +75,8 @@ impl LocalStack {
             .held_alone();
         store.create_tables().await.context("the tables cannot be made")?;
         put_rules(&store, tenant, policy).await?;
-        Ok(Self::over(store, queues, outbox, tenant.id.clone(), decisions))
-    }
-
-    fn over(
-        store: Store,
-        queues: LocalQueues,
-        outbox: Outbox,
-        tenant: TenantId,
-        decisions: DecisionLog,
-    ) -> Self {
-        let queue = |name| Queue::Local(queues.clone(), name);
-        let (email, sms) = (queue(QueueName::SendEmail), queue(QueueName::SendSms));
-        let suppression = suppression_key();
-        let delivery_on = |channel| delivery::Deps {
-            store: store.clone(),
-            rules: RulesCache::default(),
-            sender: Sender::Outbox(outbox.clone()),
-            channel,
-            email: email.clone(),
-            sms: sms.clone(),
-            suppression: suppression.clone(),
-            decisions: decisions.clone(),
-            pace: delivery::Pace::Still,
-        };
-        Self {
-            scan: scan_due::Deps {
-                store: store.clone(),
-                rules: RulesCache::default(),
-                plan: queue(QueueName::PlanShard),
-                email: email.clone(),
-                sms: sms.clone(),
-                schedules: Schedules::Off,
-            },
-            plan: plan_shard::Deps {
-                store: store.clone(),
-                rules: RulesCache::default(),
-                email: email.clone(),
-                sms: sms.clone(),
-                suppression: suppression.clone(),
-                decisions: decisions.clone(),
-                schedules: Schedules::Off,
-            },
-            email: delivery_on(Channel::Email),
-            sms: delivery_on(Channel::Sms),
-            store,
-            tenant,
-            queues,
-            decisions,
-        }
+        let functions = LocalFunctions::over(&store, queues, &outbox, decisions.clone(), &Schedules::Off);
+        Ok(Self { store, tenant: tenant.id.clone(), functions, decisions })
     }
 
     /// Scans every shard and carries out what follows.
@@ -127,12 +92,12 @@ impl LocalStack {
         progress: &dyn Fn(),
     ) -> anyhow::Result<Vec<Overfull>> {
         let event = DueEvent::Scan { tenant: self.tenant.clone() };
-        scan_due::handle(&self.scan, event, now).await.context("the scan could not start")?;
+        scan_due::handle(&self.functions.scan, event, now).await.context("the scan could not start")?;
         let overfull = Mutex::new(Vec::new());
         loop {
-            let given = self.queues.give(QueueName::PlanShard, BATCH_SIZE, now, async |event| {
+            let given = self.functions.queues.give(QueueName::PlanShard, BATCH_SIZE, now, async |event| {
                 each_job(event, async |job: ShardJob| {
-                    let planned = plan_shard::plan_shard(&self.plan, &job, now).await?;
+                    let planned = plan_shard::plan_shard(&self.functions.plan, &job, now).await?;
                     overfull.lock().unwrap_or_else(PoisonError::into_inner).extend(planned.overfull);
                     Ok::<(), plan_shard::PlanError>(())
                 })
@@ -149,7 +114,8 @@ impl LocalStack {
     /// Dispatches the touches whose moment has come and carries out what follows.
     pub(crate) async fn wave(&self, now: DateTime<Utc>, progress: &dyn Fn()) -> anyhow::Result<usize> {
         let event = DueEvent::Wave { tenant: self.tenant.clone() };
-        let started = scan_due::handle(&self.scan, event, now).await.context("the wave could not start")?;
+        let started =
+            scan_due::handle(&self.functions.scan, event, now).await.context("the wave could not start")?;
         self.drain(now, progress).await?;
         Ok(started.touches)
     }
@@ -159,61 +125,158 @@ impl LocalStack {
         self.decisions.take()
     }
 
-    /// Settles the claims that a process left behind which was killed, and says how many touches are unknown.
-    pub(crate) async fn sweep(&self, now: DateTime<Utc>) -> anyhow::Result<usize> {
-        let event = DueEvent::Sweep { tenant: self.tenant.clone(), hours_back: SWEEP_HOURS_BACK_MAX };
-        let swept = scan_due::handle(&self.scan, event, now).await.context("the sweep could not start")?;
+    /// How many planned messages a fact has stopped since the last call, by the code of the reason.
+    pub(crate) fn take_prevented(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.functions.prevented.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Settles the claims of the last hours that a process left behind which was killed, sends what was surely not sent,
+    /// and says how many touches are unknown.
+    pub(crate) async fn sweep(&self, hours_back: u16, now: DateTime<Utc>) -> anyhow::Result<usize> {
+        let event = DueEvent::Sweep { tenant: self.tenant.clone(), hours_back };
+        let swept =
+            scan_due::handle(&self.functions.scan, event, now).await.context("the sweep could not start")?;
+        if swept.touches > 0 {
+            self.functions.drain(now, &|| true).await?;
+        }
         Ok(swept.unknown)
     }
 
     /// Why the oldest dead letter is dead.
     pub(crate) fn first_dead_letter(&self) -> Option<String> {
-        self.queues.dead(None).into_iter().next().and_then(|letter| letter.reason)
+        self.functions.queues.dead(None).into_iter().next().and_then(|letter| letter.reason)
     }
 
     /// How many messages lie with the dead letters.
     pub(crate) fn dead_letters(&self) -> usize {
-        self.queues.dead(None).len()
+        self.functions.queues.dead(None).len()
     }
 
     /// Gives every queued job to its function until none is left: done, or with the dead letters.
     pub(crate) async fn drain(&self, now: DateTime<Utc>, progress: &dyn Fn()) -> anyhow::Result<()> {
+        self.functions
+            .drain(now, &|| {
+                progress();
+                true
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+impl LocalFunctions {
+    /// The functions over a store, the queues and an outbox.
+    pub(crate) fn over(
+        store: &Store,
+        queues: LocalQueues,
+        outbox: &Outbox,
+        decisions: DecisionLog,
+        schedules: &Schedules,
+    ) -> Self {
+        let queue = |name| Queue::Local(queues.clone(), name);
+        let (email, sms) = (queue(QueueName::SendEmail), queue(QueueName::SendSms));
+        let suppression = suppression_key();
+        let delivery_on = |channel| delivery::Deps {
+            store: store.clone(),
+            rules: RulesCache::default(),
+            sender: Sender::Outbox(outbox.clone()),
+            channel,
+            email: email.clone(),
+            sms: sms.clone(),
+            suppression: suppression.clone(),
+            decisions: decisions.clone(),
+            pace: delivery::Pace::Still,
+        };
+        let (on_email, on_sms) = (delivery_on(Channel::Email), delivery_on(Channel::Sms));
+        Self {
+            scan: scan_due::Deps {
+                store: store.clone(),
+                rules: RulesCache::default(),
+                plan: queue(QueueName::PlanShard),
+                email: email.clone(),
+                sms: sms.clone(),
+                schedules: schedules.clone(),
+            },
+            plan: plan_shard::Deps {
+                store: store.clone(),
+                rules: RulesCache::default(),
+                email,
+                sms,
+                suppression,
+                decisions,
+                schedules: schedules.clone(),
+            },
+            email: on_email,
+            sms: on_sms,
+            queues,
+            prevented: Mutex::default(),
+        }
+    }
+
+    /// Does what a schedule asks for. What follows from it is in the queues.
+    pub(crate) async fn start(&self, event: DueEvent, now: DateTime<Utc>) -> Result<(), ScanError> {
+        scan_due::handle(&self.scan, event, now).await.map(|_| ())
+    }
+
+    /// Gives every queued job to its function until none is left, or `goes_on` says no after a batch, and says how many
+    /// it gave.
+    pub(crate) async fn drain(
+        &self,
+        now: DateTime<Utc>,
+        goes_on: &dyn Fn() -> bool,
+    ) -> anyhow::Result<usize> {
+        let mut messages = 0;
         loop {
             let mut given = 0;
             for queue in QueueName::ALL {
-                given += self.drain_one(queue, now, progress).await?;
+                given += self.drain_one(queue, now, goes_on).await?;
             }
-            if given == 0 {
-                return Ok(());
+            messages += given;
+            if given == 0 || !goes_on() {
+                return Ok(messages);
             }
         }
     }
 
-    /// Gives the jobs of one queue to its function, in batches, until none is left in it.
+    /// Gives the jobs of one queue to its function, in batches.
     async fn drain_one(
         &self,
         queue: QueueName,
         now: DateTime<Utc>,
-        progress: &dyn Fn(),
+        goes_on: &dyn Fn() -> bool,
     ) -> anyhow::Result<usize> {
         let mut messages = 0;
         loop {
             let given = self.queues.give(queue, BATCH_SIZE, now, async |event| match queue {
                 QueueName::PlanShard => plan_shard::handle(&self.plan, event, now).await,
-                QueueName::SendEmail => delivery::handle(&self.email, event, now).await,
-                QueueName::SendSms => delivery::handle(&self.sms, event, now).await,
+                QueueName::SendEmail => self.send(&self.email, event, now).await,
+                QueueName::SendSms => self.send(&self.sms, event, now).await,
                 // No provider reports to this machine; what a person put there stays for another to look at.
                 QueueName::RecordDelivery => {
                     runtime::batch::refuse_all(event, "no provider reports to a local run")
                 }
             });
             let given = given.await?;
-            if given.messages == 0 {
+            messages += given.messages;
+            if given.messages == 0 || !goes_on() {
                 return Ok(messages);
             }
-            messages += given.messages;
-            progress();
         }
+    }
+
+    /// Delivers the touches of a batch as the sending function does, and counts those that a fact has stopped.
+    async fn send(&self, deps: &delivery::Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
+        each_job(event, async |job: TouchJob| {
+            if let Delivered::Prevented { reason } = deliver(deps, &job, now).await?
+                // It went out another way: nothing was stopped.
+                && reason != ReasonCode::StageReached.as_str()
+            {
+                let mut prevented = self.prevented.lock().unwrap_or_else(PoisonError::into_inner);
+                *prevented.entry(reason).or_default() += 1;
+            }
+            Ok::<(), DeliveryError>(())
+        })
+        .await
     }
 }
 

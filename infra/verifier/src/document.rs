@@ -22,6 +22,10 @@ impl Document {
             fact: Option<IgnoredAny>,
         }
         let unreadable = |e: serde_json::Error| format!("its document cannot be read: {e}");
+        // Most entries are decisions, which need no second look. A key that is written with escapes is refused as unknown.
+        if !text.contains("\"fact\"") {
+            return Ok(Self::Decision(serde_json::from_str(text).map_err(unreadable)?));
+        }
         let peek: Peek = serde_json::from_str(text).map_err(unreadable)?;
         Ok(match peek.fact {
             None => Self::Decision(serde_json::from_str(text).map_err(unreadable)?),
@@ -187,6 +191,15 @@ pub(crate) struct Report {
     pub(crate) source: String,
     pub(crate) suppressed: bool,
     pub(crate) fell_back: Vec<String>,
+    pub(crate) person: Option<Person>,
+}
+
+/// Whose word a report is, and what it rests on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Person {
+    pub(crate) by: String,
+    pub(crate) evidence: String,
 }
 
 /// A choice of the customer.

@@ -5,16 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Days};
-
 use crate::Problem;
 use crate::chain::{Link, first_of, instant};
-use crate::document::{Chosen, Document, Fact, Report};
-use crate::file::{AgreedHours, Contact, EvidenceFile, Item, Obligation, Word};
-use crate::touches::Claim;
+use crate::document::{Chosen, Document, Fact, Person, Report};
+use crate::file::{AgreedHours, Contact, EvidenceFile, Item, Obligation, Said, Touch, Word};
+use crate::touches::{Claim, code_of};
 
 /// How many days contacts are kept.
-const CONTACT_DAYS_KEPT: u64 = 35;
+const CONTACT_DAYS_KEPT: i64 = 35;
+const DAY_MILLIS: i64 = 86_400_000;
 
 /// Checks everything that the chain makes known against what stands beside it.
 pub(crate) fn check(file: &EvidenceFile, links: &[Link<'_>], claims: &[Claim<'_>]) -> Result<(), Problem> {
@@ -29,10 +28,13 @@ pub(crate) fn check(file: &EvidenceFile, links: &[Link<'_>], claims: &[Claim<'_>
 /// The contacts, made again: each claim and each report from outside adds one, a claim that was taken back removes it.
 fn contacts(file: &EvidenceFile, links: &[Link<'_>]) -> Result<(), Problem> {
     let mut made: Vec<Contact> = Vec::new();
+    // The channel of each claim, for those that are taken back.
+    let mut claimed: BTreeMap<(&str, i64), &str> = BTreeMap::new();
     for link in links {
         match &link.document {
             Document::Decision(decision) => {
                 let Some(touch) = &decision.touch else { continue };
+                claimed.insert((&touch.id, decision.at_ms), &touch.channel);
                 let contact =
                     Contact { at_ms: decision.at_ms, channel: touch.channel.clone(), answered: false };
                 made.push(contact);
@@ -44,7 +46,7 @@ fn contacts(file: &EvidenceFile, links: &[Link<'_>]) -> Result<(), Problem> {
                     add(&mut made, Contact { at_ms: *at_ms, channel: channel.clone(), answered: *answered });
                 }
                 Fact::Released { touch, claimed_at_ms } => {
-                    let channel = channel_of(links, touch, *claimed_at_ms);
+                    let channel = claimed.get(&(touch.as_str(), *claimed_at_ms)).copied();
                     let is_it =
                         |c: &Contact| c.at_ms == *claimed_at_ms && Some(c.channel.as_str()) == channel;
                     if let Some(place) = made.iter().position(is_it) {
@@ -74,15 +76,6 @@ fn contacts(file: &EvidenceFile, links: &[Link<'_>]) -> Result<(), Problem> {
     Err(Problem::at(format!("contacts[{place}]"), what))
 }
 
-fn channel_of<'a>(links: &'a [Link<'_>], touch: &str, at_ms: i64) -> Option<&'a str> {
-    links.iter().find_map(|link| match &link.document {
-        Document::Decision(d) if d.at_ms == at_ms => {
-            d.touch.as_ref().filter(|t| t.id == touch).map(|t| t.channel.as_str())
-        }
-        Document::Decision(_) | Document::Fact(_) => None,
-    })
-}
-
 fn add(made: &mut Vec<Contact>, contact: Contact) {
     let same = |c: &&mut Contact| c.at_ms == contact.at_ms && c.channel == contact.channel;
     if let Some(known) = made.iter_mut().find(same) {
@@ -94,8 +87,9 @@ fn add(made: &mut Vec<Contact>, contact: Contact) {
 }
 
 fn forget(made: &mut Vec<Contact>, at_ms: i64) {
-    let day = |at_ms: i64| DateTime::from_timestamp_millis(at_ms).map(|at| at.date_naive());
-    let first = day(at_ms).and_then(|on| on.checked_sub_days(Days::new(CONTACT_DAYS_KEPT)));
+    // Days of UTC, by their number: this is asked for every claim and every contact before it.
+    let day = |at_ms: i64| at_ms.div_euclid(DAY_MILLIS);
+    let first = day(at_ms) - CONTACT_DAYS_KEPT;
     made.retain(|c| day(c.at_ms) >= first);
 }
 
@@ -104,6 +98,13 @@ fn forget(made: &mut Vec<Contact>, at_ms: i64) {
 fn reached(file: &EvidenceFile, claims: &[Claim<'_>]) -> Result<(), Problem> {
     let open: BTreeMap<&str, &Obligation> =
         file.obligations.iter().filter(|o| o.is_open()).map(|o| (o.id.as_str(), o)).collect();
+    let claimed: BTreeSet<Item> = claims.iter().flat_map(|claim| claim.touch.items()).collect();
+    // A second attempt carries the stages of the first.
+    let again = claims.iter().filter_map(|claim| Some((first_of(&claim.touch.id)?, &claim.fell_back)));
+    let mut fell_back_again: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (first, fell_back) in again {
+        fell_back_again.entry(first).or_default().extend(fell_back);
+    }
     let mut found: BTreeMap<&str, &Item> = BTreeMap::new();
     for (i, item) in file.reached.iter().enumerate() {
         let broken = |what: &str| {
@@ -117,16 +118,15 @@ fn reached(file: &EvidenceFile, claims: &[Claim<'_>]) -> Result<(), Problem> {
         if open.get(item.obligation.as_str()).is_none_or(|o| o.due_on != item.due_on) {
             return broken("and it is not open with that due date; expected an open obligation of the file");
         }
-        if !claims.iter().any(|c| c.touch.items().contains(item)) {
+        if !claimed.contains(item) {
             return broken("and no entry claims it; expected the entry of its claim");
         }
     }
     for claim in claims.iter().filter(|c| !c.is_released) {
         for item in claim.touch.items() {
             let id = item.obligation.as_str();
-            // A second attempt carries the stages of the first.
-            let is_again = |c: &&Claim<'_>| first_of(&c.touch.id) == Some(claim.touch.id.as_str());
-            let again_fell_back = claims.iter().filter(is_again).any(|c| c.fell_back.contains(id));
+            let again_fell_back =
+                fell_back_again.get(claim.touch.id.as_str()).is_some_and(|f| f.contains(id));
             let counts = !claim.fell_back.contains(id)
                 && !again_fell_back
                 && open.get(id).is_some_and(|o| o.due_on == item.due_on);
@@ -164,43 +164,46 @@ fn failed(file: &EvidenceFile, claims: &[Claim<'_>]) -> Result<(), Problem> {
 
 /// Every report that is on record stands with its touch as well, and every word of a person is on record.
 fn reports(file: &EvidenceFile, links: &[Link<'_>], claims: &[Claim<'_>]) -> Result<(), Problem> {
-    let mut on_record: Vec<&Report> = Vec::new();
+    let mut on_record: BTreeSet<(&str, i64, &str, &str)> = BTreeSet::new();
+    let kept: BTreeSet<(&str, i64)> = claims.iter().map(|c| (c.touch.id.as_str(), c.at_ms)).collect();
+    let touches: BTreeMap<(&str, i64), &Touch> =
+        file.touches.iter().filter_map(|t| Some(((t.id.as_str(), t.claimed_at_ms?), t))).collect();
     for link in links {
         let Document::Fact(fact) = &link.document else { continue };
         match &fact.fact {
             Fact::Report(report) => {
-                let touch = file.touches.iter().find(|t| {
-                    t.id == report.touch
-                        && t.claimed_at_ms == Some(report.claimed_at_ms)
-                        && t.history.iter().any(|s| s.report == report.report && s.source == report.source)
-                });
-                let is_kept =
-                    claims.iter().any(|c| c.touch.id == report.touch && c.at_ms == report.claimed_at_ms);
-                if is_kept && touch.is_none() {
+                let place = (report.touch.as_str(), report.claimed_at_ms);
+                let is_it = |s: &Said| is_told(s, report);
+                let is_told = touches.get(&place).is_some_and(|touch| touch.history.iter().any(is_it));
+                if kept.contains(&place) && !is_told {
                     let what =
                         format!("the history of its touch does not say {}; expected it there", report.report);
                     return Err(link.broken(what));
                 }
-                on_record.push(report);
+                on_record.insert((place.0, place.1, &report.report, &report.source));
             }
             Fact::Erased {} | Fact::Contact { .. } | Fact::Choice(_) | Fact::Released { .. } => {}
         }
     }
     for (i, touch) in file.touches.iter().enumerate() {
         for (n, said) in touch.history.iter().enumerate().filter(|(_, said)| said.source == "person") {
-            let is_it = |r: &&&Report| {
-                r.touch == touch.id
-                    && r.report == said.report
-                    && r.source == said.source
-                    && Some(r.claimed_at_ms) == touch.claimed_at_ms
-            };
-            if on_record.iter().find(is_it).is_none() {
+            let entry =
+                touch.claimed_at_ms.map(|at_ms| (touch.id.as_str(), at_ms, &*said.report, &*said.source));
+            if entry.is_none_or(|entry| !on_record.contains(&entry)) {
                 let what = "a person said it and no entry does; expected the entry";
                 return Err(Problem::at(format!("touches[{i}].history[{n}]"), what));
             }
         }
     }
     Ok(())
+}
+
+/// Whether an entry of a history is what a report on record says, in the words of the person where one said it.
+fn is_told(said: &Said, report: &Report) -> bool {
+    let is_word = |word: &Person| said.code == code_of(&format!("{}: {}", word.by, word.evidence));
+    said.report == report.report
+        && said.source == report.source
+        && report.person.as_ref().is_none_or(|word| report.source == "person" && is_word(word))
 }
 
 /// Every choice of the customer stands among the words on consent, or is the hours that hold; and no word that says it
@@ -295,9 +298,13 @@ pub(crate) fn facts(file: &EvidenceFile) -> Result<(), Problem> {
     twice("payments", file.payments.iter().map(|p| p.id.as_str()).collect())?;
     twice("contact_points", file.contact_points.iter().map(|p| p.channel.as_str()).collect())?;
     twice("suppressions", file.suppressions.iter().map(|s| s.channel.as_str()).collect())?;
+    let mut paid: BTreeMap<&str, i64> = BTreeMap::new();
+    for payment in &file.payments {
+        let sum = paid.entry(&payment.obligation).or_default();
+        *sum = sum.saturating_add(payment.amount_minor);
+    }
     for (i, obligation) in file.obligations.iter().enumerate() {
-        let of_it = file.payments.iter().filter(|p| p.obligation == obligation.id);
-        let paid_minor = of_it.fold(0_i64, |sum, p| sum.saturating_add(p.amount_minor));
+        let paid_minor = paid.get(obligation.id.as_str()).copied().unwrap_or(0);
         if paid_minor > obligation.paid_minor {
             let what = format!(
                 "{} is said to be paid with {}, and its payments are {paid_minor}; expected that or more",

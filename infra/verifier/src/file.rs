@@ -143,7 +143,6 @@ pub(crate) struct Failed {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "what no check looks at is named all the same, so that its keys are known")]
 pub(crate) struct Obligation {
     pub(crate) id: String,
     #[serde(deserialize_with = "there")]
@@ -165,7 +164,6 @@ impl Obligation {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "what no check looks at is named all the same, so that its keys are known")]
 pub(crate) struct Hold {
     pub(crate) reason: String,
     pub(crate) from_on: NaiveDate,
@@ -219,7 +217,6 @@ pub(crate) struct ContactPoint {
 /// What decides about a customer besides obligations and consents.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "what no check looks at is named all the same, so that its keys are known")]
 pub(crate) struct Profile {
     pub(crate) name: String,
     #[serde(deserialize_with = "there")]

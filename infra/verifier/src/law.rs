@@ -12,16 +12,18 @@ use toml::{Table, Value};
 
 use crate::file::AgreedHours;
 
-const PURPOSES: [&str; 5] = ["pre_due", "overdue", "transactional", "requested", "marketing"];
-const CHANNELS: [&str; 5] = ["email", "sms", "push", "whatsapp", "call"];
-const DAYS: [&str; 8] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday"];
+pub(crate) const PURPOSES: [&str; 5] = ["pre_due", "overdue", "transactional", "requested", "marketing"];
+pub(crate) const CHANNELS: [&str; 5] = ["email", "sms", "push", "whatsapp", "call"];
+pub(crate) const DAYS: [&str; 8] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday"];
 const EVERY_CHANNEL: &str = "*";
+const DAY_SECONDS: u32 = 86_400;
 /// The key of a profile that takes a customer's request for other hours, and the one word that it has.
 const OFF_HOURS: (&str, &str) = ("off_hours", "debtor_initiated_separate_later_instrument");
 
 /// The hours of a profile and of the tenant.
 pub(crate) struct Law {
     hours: ContactHours,
+    time_zone: Option<String>,
     holidays: BTreeSet<NaiveDate>,
     takes_other_hours: bool,
     /// The purposes and channels with neither hours nor calendar.
@@ -107,6 +109,7 @@ impl Law {
         let consent = whole.get("consent").and_then(|c| c.get(OFF_HOURS.0)).and_then(Value::as_str);
         let listed = |line: &str| line.get(..10)?.parse().ok();
         Ok(Self {
+            time_zone: whole.get("timezone").and_then(Value::as_str).map(str::to_owned),
             hours: ContactHours::parse(&whole.to_string(), holidays).map_err(|e| e.to_string())?,
             holidays: holidays.lines().skip(1).filter_map(listed).collect(),
             takes_other_hours: consent == Some(OFF_HOURS.1),
@@ -114,6 +117,11 @@ impl Law {
             closed_on: own.closed_days.iter().map(|day| day.on).collect(),
             narrowed: own.tighten,
         })
+    }
+
+    /// The time zone of customers who have none of their own.
+    pub(crate) fn time_zone(&self) -> Option<String> {
+        self.time_zone.clone()
     }
 
     /// The rule that a contact at a local moment would break; `None` where it is allowed.
@@ -183,9 +191,12 @@ fn within(from: &str, to: &str, at: NaiveTime) -> bool {
     matches!((second_of_day(from), second_of_day(to)), (Some(from), Some(to)) if from <= second && second < to)
 }
 
-fn second_of_day(text: &str) -> Option<u32> {
+/// The second of a day that a time such as `19:30` names; `24:00` is its end.
+pub(crate) fn second_of_day(text: &str) -> Option<u32> {
     let (hour, minute) = text.split_once(':')?;
-    Some(hour.parse::<u32>().ok()? * 3_600 + minute.parse::<u32>().ok()? * 60)
+    let two = |digits: &str| digits.parse::<u32>().ok().filter(|_| digits.len() == 2);
+    let second = two(hour)? * 3_600 + two(minute).filter(|minute| *minute < 60)? * 60;
+    (second <= DAY_SECONDS).then_some(second)
 }
 
 /// Every purpose on every channel.

@@ -55,6 +55,9 @@ id = "t"
 text = "Pague."
 "#;
 
+/// From ten in the morning to six.
+const MOMENTS_A_DAY: i64 = 48;
+
 pub(crate) const DAY_MILLIS: i64 = 86_400_000;
 pub(crate) const HOUR_MILLIS: i64 = 3_600_000;
 /// Monday 2 March 2026, ten in the morning in Bogotá.
@@ -101,6 +104,26 @@ impl Evidence {
         evidence
     }
 
+    /// `count` decisions ten minutes apart in the open hours of the days; every second one claims a touch.
+    pub(crate) fn of_moments(count: i64) -> Self {
+        let mut evidence = Self::new();
+        let of_day = |day: i64| (0..MOMENTS_A_DAY).map(move |n| START_MS + day * DAY_MILLIS + n * 600_000);
+        let open = (0..).filter(|day| day % 7 != 6 && *day != 21).flat_map(of_day);
+        for (n, at_ms) in (0..count).zip(open) {
+            if n % 2 == 0 { evidence.claims(at_ms, n) } else { evidence.holds(at_ms) }
+        }
+        let kept = |contact: &Value, last_ms: i64| {
+            let day = |at_ms: i64| at_ms.div_euclid(DAY_MILLIS);
+            contact["at_ms"].as_i64().is_some_and(|at_ms| day(last_ms) - day(at_ms) <= 35)
+        };
+        let contacts = evidence.beside["contacts"].as_array_mut().unwrap();
+        let last_ms = contacts.last().and_then(|contact| contact["at_ms"].as_i64()).unwrap_or_default();
+        contacts.retain(|contact| kept(contact, last_ms));
+        let touches = evidence.beside["touches"].as_array_mut().unwrap();
+        touches.sort_by_key(|touch| (touch["on"].to_string(), touch["id"].to_string()));
+        evidence
+    }
+
     pub(crate) fn push(&mut self, section: &str, value: Value) {
         self.beside[section].as_array_mut().unwrap().push(value);
     }
@@ -111,7 +134,7 @@ impl Evidence {
 
     /// A claim about an obligation of its own, which is due three days before.
     pub(crate) fn claims(&mut self, at_ms: i64, n: i64) {
-        let obligation = format!("o{n:02}");
+        let obligation = if n < 100 { format!("o{n:02}") } else { format!("p{n:05}") };
         let due_on = local_of(at_ms).date() - chrono::Days::new(3);
         let item = json!({"obligation": obligation, "due_on": due_on, "stage": "d3", "dpd": 3});
         let items: Vec<Item> = vec![serde_json::from_value(item.clone()).unwrap()];

@@ -3,8 +3,7 @@
 //! Invariant: every section has its seal, and every seal its section. A seal proves nothing against somebody who writes
 //! the file anew and seals it again: that is what the chain is for, and the seal that somebody else has kept.
 
-use std::fmt::Write;
-
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::Problem;
@@ -44,38 +43,39 @@ pub(crate) fn check(text: &[u8], seals: &[Seal]) -> Result<String, Problem> {
 }
 
 /// A value in its canonical form: compact, with the keys of every object in the order of their bytes.
-pub(crate) fn canonical(value: &Value) -> String {
-    let mut text = String::new();
+pub(crate) fn canonical(value: &Value) -> Vec<u8> {
+    let mut text = Vec::new();
     write(value, &mut text);
     text
 }
 
-fn write(value: &Value, text: &mut String) {
+fn write(value: &Value, text: &mut Vec<u8>) {
     match value {
         Value::Object(object) => {
-            let mut keys: Vec<(&String, &Value)> = object.iter().collect();
-            keys.sort_unstable_by_key(|(key, _)| *key);
-            text.push('{');
-            for (i, (key, value)) in keys.into_iter().enumerate() {
-                text.push_str(if i > 0 { "," } else { "" });
-                scalar(&Value::String(key.clone()), text);
-                text.push(':');
+            let mut members: Vec<(&String, &Value)> = object.iter().collect();
+            members.sort_unstable_by_key(|(key, _)| *key);
+            text.push(b'{');
+            for (i, (key, value)) in members.into_iter().enumerate() {
+                text.extend((i > 0).then_some(b','));
+                scalar(key, text);
+                text.push(b':');
                 write(value, text);
             }
-            text.push('}');
+            text.push(b'}');
         }
         Value::Array(items) => {
-            text.push('[');
+            text.push(b'[');
             for (i, item) in items.iter().enumerate() {
-                text.push_str(if i > 0 { "," } else { "" });
+                text.extend((i > 0).then_some(b','));
                 write(item, text);
             }
-            text.push(']');
+            text.push(b']');
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => scalar(value, text),
     }
 }
 
-fn scalar(value: &Value, text: &mut String) {
-    write!(text, "{value}").unwrap_or_else(|_| unreachable!("a text takes all that is written to it"));
+fn scalar<T: Serialize>(value: &T, text: &mut Vec<u8>) {
+    serde_json::to_writer(text, value)
+        .unwrap_or_else(|_| unreachable!("a text takes all that is written to it"));
 }

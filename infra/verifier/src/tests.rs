@@ -29,6 +29,12 @@ fn a_whole_file_is_verified_and_counted() {
 }
 
 #[test]
+fn a_file_of_many_messages_is_verified() {
+    let verified = verify(Evidence::of_moments(2_000).file().to_string().as_bytes()).unwrap();
+    assert_eq!((verified.entries, verified.claims, verified.touches), (2_000, 1_000, 1_000));
+}
+
+#[test]
 fn what_is_no_evidence_is_told_from_what_is_broken() {
     let other = |text: &str| matches!(verify(text.as_bytes()), Err(VerifyError::NotEvidence(_)));
     assert!(other("") && other("[]") && other("{}") && other("date,amount\n2026-01-01,5\n"));
@@ -185,17 +191,18 @@ fn a_claim_that_was_taken_back_and_a_word_of_a_person_have_their_entries() {
     whole.records(
         again_ms + 9,
         json!({"report": {"touch": id, "claimed_at_ms": again_ms, "report": "failed",
-        "source": "person", "suppressed": false, "fell_back": ["o00"]}}),
+        "source": "person", "suppressed": false, "fell_back": ["o00"],
+        "person": {"by": "ops-7", "evidence": "no estaba"}}}),
     );
     let said = |report: &str, source: &str, code: &str, at_ms: i64| json!({"report": report, "source": source, "code": code, "at_ms": at_ms, "recorded_at_ms": at_ms});
     let settled = &mut whole.beside["touches"][0];
     settled["state"] = json!("failed");
-    settled["reason"] = json!("no estaba");
+    settled["reason"] = json!("ops-7: no estaba");
     settled["provider_id"] = Value::Null;
     settled["settled_at_ms"] = json!(again_ms + 9);
     settled["history"] = json!([
         said("unknown", "sender", "timeout", again_ms + 5),
-        said("failed", "person", "no_estaba", again_ms + 9)
+        said("failed", "person", "ops-7__no_estaba", again_ms + 9)
     ]);
     whole.beside["failed"] = json!([{"at_ms": again_ms, "channel": "sms", "items": settled["items"]}]);
     whole.beside["reached"] = json!([]);
@@ -211,6 +218,11 @@ fn a_claim_that_was_taken_back_and_a_word_of_a_person_have_their_entries() {
     assert!(refused(&|e| e.beside["touches"][0]["history"][1]["source"] = json!("provider")));
     assert!(refused(&|e| e.beside["touches"][0]["history"][1]["report"] = json!("sent")));
     assert!(refused(&|e| e.beside["touches"][0]["reason"] = json!("otro")));
+    let other = |e: &mut Evidence| {
+        e.beside["touches"][0]["reason"] = json!("ops-8: no estaba");
+        e.beside["touches"][0]["history"][1]["code"] = json!("ops-8__no_estaba");
+    };
+    assert!(refused(&other), "as if somebody else had said it");
     assert!(refused(&|e| e.beside["failed"] = json!([{"at_ms": again_ms, "channel": "sms", "items": []}])));
     assert!(refused(&|e| e.beside = beside.clone()), "as if it waited still");
 }

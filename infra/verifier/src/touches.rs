@@ -260,7 +260,7 @@ fn rank(state: &str) -> Option<usize> {
 }
 
 /// A reason as a history keeps it.
-fn code_of(reason: &str) -> String {
+pub(crate) fn code_of(reason: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '-');
     reason.trim().chars().take(CODE_CHARS_MAX).map(|c| if plain(c) { c } else { '_' }).collect()
 }

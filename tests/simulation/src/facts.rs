@@ -7,20 +7,29 @@ use domain::contact::Consent;
 use domain::ids::PaymentId;
 use domain::import::record::{AccountRow, PaymentRow};
 use domain::obligation::{Hold, HoldReason};
-use store::{Scope, Store, SuppressionKey};
+use store::{ImportCounts, ImportState, Scope, Store, StoreError, SuppressionKey};
 
 use crate::scene::instant;
 use crate::world::{Fact, World};
 
 /// The source number of what is known at first; every fact has a later one.
 const FIRST_SEQUENCE: u64 = 1;
+/// How many rows of a file come in at once.
+const PART_ROWS: usize = 2;
+/// What the ledger knows the file by.
+const FILE_KEY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// What a writer has to write. It is made when the lender knows the fact, and stays the same in every try.
 #[derive(Debug, Clone)]
 pub(crate) enum Entry {
     Rows(u64, Vec<AccountRow>),
+    /// A file, which comes in parts.
+    File(u64, Vec<AccountRow>),
     Payment(u64, PaymentRow),
-    Suppression { customer: usize, channel: domain::channel::Channel },
+    Suppression {
+        customer: usize,
+        channel: domain::channel::Channel,
+    },
     Policy,
 }
 
@@ -41,6 +50,12 @@ impl Ledger {
     pub(crate) fn first(&self) -> Entry {
         let known = self.rows.iter().zip(&self.shown).filter(|(_, shown)| **shown);
         Entry::Rows(FIRST_SEQUENCE, known.map(|(row, _)| row.clone()).collect())
+    }
+
+    /// The same as a file that comes in parts.
+    pub(crate) fn first_file(&self) -> Entry {
+        let known = self.rows.iter().zip(&self.shown).filter(|(_, shown)| **shown);
+        Entry::File(FIRST_SEQUENCE, known.map(|(row, _)| row.clone()).collect())
     }
 
     /// Takes the next fact in, and says what is to be written about it; `None` where there is nothing to write.
@@ -95,6 +110,24 @@ impl Ledger {
     }
 }
 
+/// Imports a file in parts, as the importer does: what the ledger says is in is not written again.
+async fn import(store: &Store, scope: &Scope, sequence: u64, rows: &[AccountRow]) -> Result<(), StoreError> {
+    let done = match store.begin_import(&scope.tenant, FILE_KEY).await? {
+        ImportState::Done(_) => return Ok(()),
+        ImportState::New => 0,
+        ImportState::InProgress { rows_done } => rows_done,
+    };
+    let mut seen = 0;
+    for part in rows.chunks(PART_ROWS) {
+        seen += part.len() as u64;
+        if seen > done {
+            store.import_accounts(scope, sequence, NaiveDate::MAX, part).await?;
+            store.import_progress(&scope.tenant, FILE_KEY, seen).await?;
+        }
+    }
+    store.finish_import(&scope.tenant, FILE_KEY, &ImportCounts::default()).await
+}
+
 /// Writes an entry; `false` when it has to be tried again.
 pub(crate) async fn write(
     store: &Store,
@@ -109,6 +142,7 @@ pub(crate) async fn write(
         Entry::Rows(sequence, rows) => {
             store.import_accounts(&scope, *sequence, NaiveDate::MAX, rows).await.is_ok()
         }
+        Entry::File(sequence, rows) => import(store, &scope, *sequence, rows).await.is_ok(),
         Entry::Payment(sequence, row) => {
             let rows = std::slice::from_ref(row);
             store.import_payments(&scope, *sequence, NaiveDate::MAX, rows).await.is_ok()

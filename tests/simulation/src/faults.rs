@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use channels::{Answer, Outcome, Outgoing, SNS, ScriptedProvider};
 use chrono::Utc;
+use delivery::{ScriptedTime, Waiting};
 use domain::channel::Channel;
 use runtime::queue::{ScriptedQueue, Taking};
 use store::{Pause, Request, StoreCall, Strike, Weather};
@@ -137,6 +138,9 @@ fn book(state: &mut State, call: &StoreCall) {
         if item.sk == "FENCE" {
             state.fence_written.entry(actor).or_insert(step);
         }
+        if item.is_mark {
+            state.marks.push((step, (item.pk.clone(), item.sk.clone())));
+        }
         let Some(touch_state) = &item.state else { continue };
         if item.sk.starts_with("TOUCH#") {
             let place = (item.pk.clone(), item.sk.clone());
@@ -174,8 +178,9 @@ impl ScriptedProvider for Provider {
 
     fn call<'a>(&'a self, outgoing: &'a Outgoing<'a>) -> Answer<'a> {
         Box::pin(async move {
+            let begun_at = self.scene.state().now;
             Turnstile::default().await;
-            let outcome = self.decide(outgoing);
+            let outcome = self.decide(outgoing, begun_at);
             // The answer is on its way: the others go on, and the caller may die before it sees it.
             Turnstile::default().await;
             outcome
@@ -184,22 +189,24 @@ impl ScriptedProvider for Provider {
 }
 
 impl Provider {
-    fn decide(&self, outgoing: &Outgoing<'_>) -> Outcome {
+    fn decide(&self, outgoing: &Outgoing<'_>, begun_at: i64) -> Outcome {
         let mut state = self.scene.state();
         let climate = state.climate;
         let provider_id = format!("sim-{}-{}", outgoing.touch.id, state.calls.len());
         let dice = &mut state.dice;
-        let refused = |retry| {
-            let fate = Fate { accepted: false, answered: true };
-            (fate, Outcome::NotSent { reason: "the provider refused".to_owned(), retry })
-        };
+        let no = Fate { accepted: false, answered: true };
+        let reason = || "the provider refused".to_owned();
         let lost = |accepted| {
             let fate = Fate { accepted, answered: false };
             (fate, Outcome::Unknown { reason: "the provider did not answer in time".to_owned() })
         };
         let (fate, outcome) = match () {
-            () if dice.happens(climate.refuse) => refused(false),
-            () if dice.happens(climate.refuse_now) => refused(true),
+            () if dice.happens(climate.refuse) => (no, Outcome::NotSent { reason: reason(), retry: false }),
+            () if dice.happens(climate.refuse_now) => match dice.below(4) {
+                0 => (no, Outcome::Throttled { reason: reason() }),
+                1 => (no, Outcome::Blocked { reason: reason() }),
+                _ => (no, Outcome::NotSent { reason: reason(), retry: true }),
+            },
             () if dice.happens(climate.provider_deaf) => lost(false),
             () if dice.happens(climate.provider_mute) => lost(true),
             () => {
@@ -219,7 +226,8 @@ impl Provider {
         let to = outgoing.to.address.reveal();
         let came_back =
             fate.accepted && follow_up(&mut state, outgoing.tenant, outgoing.touch, to, &provider_id);
-        state.calls.push(Call { touch: outgoing.touch.clone(), fate, named_at, at, claim, came_back });
+        let (touch, units) = (outgoing.touch.clone(), outgoing.message.send_units());
+        state.calls.push(Call { touch, fate, named_at, at, begun_at, units, claim, came_back });
         outcome
     }
 }
@@ -274,6 +282,28 @@ impl SimulatedQueue {
             }
         }
         taken
+    }
+}
+
+/// The time of the senders in a world in which it passes.
+#[derive(Debug)]
+pub(crate) struct SceneTime(pub(crate) Scene);
+
+impl ScriptedTime for SceneTime {
+    fn elapsed_ms(&self) -> i64 {
+        self.0.state().now
+    }
+
+    fn until_ms(&self, elapsed_ms: i64) -> Waiting<'_> {
+        Box::pin(std::future::poll_fn(move |_| {
+            let mut state = self.0.state();
+            if state.now >= elapsed_ms {
+                return Poll::Ready(());
+            }
+            let actor = state.actor;
+            state.asleep.insert(actor, elapsed_ms);
+            Poll::Pending
+        }))
     }
 }
 

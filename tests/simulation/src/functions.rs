@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use channels::Sender;
+use delivery::{Pace, Turns};
 use domain::channel::Channel;
 use runtime::decision_log::DecisionLog;
 use runtime::queue::Queue;
@@ -12,7 +13,7 @@ use runtime::rules::RulesCache;
 use runtime::schedule::Schedules;
 use store::{Store, SuppressionKey};
 
-use crate::faults::{Provider, SimulatedQueue};
+use crate::faults::{Provider, SceneTime, SimulatedQueue};
 use crate::reports::tag_key;
 use crate::scene::{Pipe, Scene};
 
@@ -29,7 +30,7 @@ pub(crate) struct Functions {
 }
 
 impl Functions {
-    pub(crate) fn over(store: Store, rules: RulesCache, scene: &Scene) -> Self {
+    pub(crate) fn over(store: Store, rules: RulesCache, scene: &Scene, paced: bool) -> Self {
         let queue = |pipe| Queue::Scripted(Arc::new(SimulatedQueue { scene: scene.clone(), pipe }));
         let (plan, email, sms) = (queue(Pipe::Plan), queue(Pipe::Email), queue(Pipe::Sms));
         let decisions = DecisionLog::memory();
@@ -43,7 +44,11 @@ impl Functions {
             sms: sms.clone(),
             suppression: secret.clone(),
             decisions: decisions.clone(),
-            pace: delivery::Pace::Still,
+            pace: if paced {
+                Pace::Scripted(Turns::default(), Arc::new(SceneTime(scene.clone())))
+            } else {
+                Pace::Still
+            },
         };
         Self {
             scan: scan_due::Deps {

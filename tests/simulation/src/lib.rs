@@ -4,6 +4,8 @@
 //!
 //! Invariant: a world is its seed. The same seed gives the same world, the same order of events and the same end.
 
+mod batches;
+mod bounds;
 mod climate;
 mod dice;
 mod facts;

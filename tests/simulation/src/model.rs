@@ -14,10 +14,11 @@ use runtime::decision_log::{DecisionLine, DecisionSource};
 use serde::Serialize;
 use store::{TouchKey, TouchRecord};
 
+use crate::bounds::{is_second_attempt, limits};
 use crate::climate::SKEW_MS_MAX;
 use crate::law;
 use crate::run::Course;
-use crate::scene::{Call, Message, Pipe, State, instant};
+use crate::scene::{Call, Message, Pipe, Place, State, instant};
 use crate::told::{against_reports, events, may_be_suppressed, was_told};
 use crate::world::{AMOUNT_MINOR, Fact, World, country_of};
 
@@ -37,6 +38,8 @@ pub enum Rule {
     AgainstHours,
     /// A customer got more messages than a day, a week or a gap allows.
     AgainstCap,
+    /// More was sent in a second or a day than the provider takes.
+    AgainstLimits,
     /// The store says something else than the provider's book.
     WrongRecord,
     /// A touch is unknown although its outcome was known to somebody who could write it.
@@ -91,6 +94,7 @@ pub(crate) fn judge(e: &Evidence<'_>) -> Vec<Violation> {
         against_reports(e, call, &mut found);
         against_law(e, call, &mut found);
     }
+    limits(e, &mut found);
     events(e, &mut found);
     records(e, &mut found);
     for obligation in 0..e.world.rows.len() {
@@ -113,11 +117,12 @@ fn duplicates(e: &Evidence<'_>, found: &mut Vec<Violation>) {
         }
     }
     for (stage, mut calls) in by_stage {
-        // What came back may go another way.
-        while let [first, second, ..] = calls.as_slice() {
+        // What came back may go another way, and what nobody knows once more, where the tenant wants that.
+        while let [first, second, rest @ ..] = calls.as_slice() {
             let another_way =
                 first.came_back && calls[1..].iter().all(|c| c.touch.channel != first.touch.channel);
-            if !another_way || second.at < first.at {
+            let again = is_second_attempt(e, first, second) && (rest.is_empty() || first.came_back);
+            if !(another_way || again) || second.at < first.at {
                 break;
             }
             calls.remove(0);
@@ -209,7 +214,8 @@ fn against_law(e: &Evidence<'_>, call: &Call, found: &mut Vec<Violation>) {
     let others = accepted(e).filter(|o| o.touch.customer == call.touch.customer && !std::ptr::eq(*o, call));
     for earlier in others.filter(|o| o.named_at <= call.named_at) {
         // What came back was an attempt for the law, and no message of the day for the lender.
-        if day(earlier.named_at) == on && earlier.at <= call.at && !earlier.came_back {
+        let again = is_second_attempt(e, earlier, call);
+        if day(earlier.named_at) == on && earlier.at <= call.at && !earlier.came_back && !again {
             breach(Rule::AgainstCap, "the second message of a day");
         }
         if !is_overdue(call, on) {
@@ -260,6 +266,9 @@ fn records(e: &Evidence<'_>, found: &mut Vec<Violation>) {
             TouchState::Unknown if !doubtful && !excused => {
                 wrong(Rule::NeedlesslyUnknown, "its outcome could be written");
             }
+            TouchState::Unknown if calls().next().is_none() && !may_be_called(e, touch) => {
+                wrong(Rule::NeedlesslyUnknown, "nobody was called, and everybody could know that");
+            }
             TouchState::Failed | TouchState::Unknown if touch.reason.is_none() => {
                 wrong(Rule::WrongRecord, "no reason is given");
             }
@@ -284,6 +293,15 @@ fn records(e: &Evidence<'_>, found: &mut Vec<Violation>) {
         let detail = format!("touch {} was sent and is nowhere", call.touch.id);
         found.push(Violation { rule: Rule::Lost, detail });
     }
+}
+
+/// Whether somebody has said of the last claim of a touch that its provider is called now.
+fn may_be_called(e: &Evidence<'_>, touch: &TouchRecord) -> bool {
+    let (of, ending) = (format!("#CUST#{}", touch.touch.customer), format!("#{}", touch.touch.id));
+    let is_ours = |(pk, sk): &Place| pk.ends_with(&of) && sk.ends_with(&ending);
+    let claims = e.state.turns.iter().filter(|t| t.state == "claimed" && is_ours(&t.place));
+    let last = claims.map(|turn| turn.step).max();
+    e.state.marks.iter().any(|(step, place)| is_ours(place) && last.is_some_and(|claim| *step > claim))
 }
 
 /// Whether a touch about an obligation ended, at a stage or above.
@@ -400,7 +418,6 @@ fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violatio
         | ReasonCode::NoTemplate
         | ReasonCode::Unreadable
         | ReasonCode::StageDue
-        // No world has a quota.
         | ReasonCode::DailyQuota
         | ReasonCode::Superseded => false,
         ReasonCode::OneMessageADay | ReasonCode::MessageFull | ReasonCode::Rule(_) => true,

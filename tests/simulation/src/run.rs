@@ -13,27 +13,24 @@ use runtime::batch::event_of;
 use runtime::job::{DueEvent, Job, TouchJob};
 use scan_due::SWEEP_HOURS_BACK_MAX;
 
+use crate::batches::take_batch;
 use crate::climate::Climate;
 use crate::facts::{Entry, Ledger, write};
 use crate::faults::clock_of_a_function;
 use crate::functions::Functions;
-use crate::scene::{ActorId, Ambush, Message, Pipe, Place, Scene, State};
+use crate::scene::{ActorId, Ambush, Message, Pipe, Place, Scene};
 use crate::world::{Fact, World};
 
 /// How long a function may run, in milliseconds.
-const FUNCTION_MS_MAX: i64 = 60_000;
-/// How long a message that was given out stays hidden, in milliseconds: six times what the function may take.
-const VISIBILITY_MS: i64 = 6 * FUNCTION_MS_MAX;
-/// How often a message is given out before it goes to the dead letters.
-const RECEIVES_MAX: u32 = 5;
+pub(crate) const FUNCTION_MS_MAX: i64 = 60_000;
 /// How often a scheduled start is tried, as for an asynchronous call of a function.
 const STARTS_MAX: u32 = 3;
 /// How many run at the same time at most.
 const ACTORS_MAX: usize = 6;
-/// The most messages of one batch.
-const BATCH_MAX: usize = 10;
 /// How long one step takes at most, in milliseconds.
 const POLL_MS_MAX: i64 = 40;
+/// The same where the time of senders passes, which plan their calls to the millisecond.
+const PACED_POLL_MS_MAX: i64 = 2;
 /// The most steps of a world; more mean that it goes round in circles.
 const POLLS_MAX: usize = 200_000;
 /// How far back the sweeps of a world look, in hours.
@@ -44,10 +41,23 @@ const MINUTE_MS: i64 = 60_000;
 /// What an actor does.
 #[derive(Debug, Clone)]
 enum Task {
-    Batch { pipe: Pipe, ids: Vec<u64> },
-    Due { event: DueEvent, tries: u32 },
-    Fact { index: usize, entry: Entry, tries: u32 },
-    Learn { index: usize },
+    Batch {
+        pipe: Pipe,
+        ids: Vec<u64>,
+    },
+    Due {
+        event: DueEvent,
+        tries: u32,
+    },
+    /// Records a fact, or the first file.
+    Fact {
+        index: Option<usize>,
+        entry: Entry,
+        tries: u32,
+    },
+    Learn {
+        index: usize,
+    },
 }
 
 /// How an actor ended.
@@ -87,6 +97,8 @@ pub(crate) struct Run<'w> {
     agenda: BTreeMap<(i64, u64), Task>,
     next_entry: u64,
     waves: BTreeSet<i64>,
+    /// Whether the lender's first file is in: nobody tells a fact about what is in no file.
+    file_is_in: bool,
     /// Who goes before all others, because it is to be quicker.
     favourite: Option<ActorId>,
     course: Course,
@@ -106,6 +118,7 @@ impl<'w> Run<'w> {
             agenda: BTreeMap::new(),
             next_entry: 0,
             waves: BTreeSet::new(),
+            file_is_in: !world.file_comes,
             favourite: None,
             course,
         };
@@ -145,6 +158,10 @@ impl<'w> Run<'w> {
     }
 
     fn write_agenda(&mut self) {
+        if self.world.file_comes {
+            let entry = self.ledger.first_file();
+            self.plan(self.world.begins_at, Task::Fact { index: None, entry, tries: 0 });
+        }
         for (index, (at, _)) in self.world.facts.iter().enumerate() {
             self.plan(*at, Task::Learn { index });
         }
@@ -201,9 +218,10 @@ impl<'w> Run<'w> {
             let Some(entry) = self.agenda.first_entry().filter(|e| e.key().0 <= now) else { break };
             let task = entry.remove();
             match task {
+                Task::Learn { .. } if !self.file_is_in => self.plan(now + MINUTE_MS, task),
                 Task::Learn { index } => {
                     if let Some(entry) = self.ledger.learn(self.world, index) {
-                        self.start(Task::Fact { index, entry, tries: 0 });
+                        self.start(Task::Fact { index: Some(index), entry, tries: 0 });
                     }
                 }
                 task @ (Task::Batch { .. } | Task::Due { .. } | Task::Fact { .. }) => self.start(task),
@@ -219,6 +237,9 @@ impl<'w> Run<'w> {
     /// Lets a fact come now, before whoever has just read the facts goes on. Facts keep their order, but for payments,
     /// which follow from none.
     fn let_a_fact_in(&mut self, ambush: &Ambush) {
+        if !self.file_is_in {
+            return;
+        }
         let mut ahead = self.agenda.iter().filter_map(|(place, task)| match task {
             Task::Learn { index } => Some((*place, *index)),
             Task::Batch { .. } | Task::Due { .. } | Task::Fact { .. } => None,
@@ -235,7 +256,7 @@ impl<'w> Run<'w> {
         self.agenda.remove(&place);
         if let Some(entry) = self.ledger.learn(self.world, index) {
             self.favourite = Some(self.next_actor);
-            self.start(Task::Fact { index, entry, tries: 0 });
+            self.start(Task::Fact { index: Some(index), entry, tries: 0 });
         }
     }
 
@@ -334,7 +355,8 @@ impl<'w> Run<'w> {
         {
             let mut state = self.scene.state();
             state.actor = self.actors[chosen].id;
-            state.now += state.dice.between(1, POLL_MS_MAX);
+            let step_ms = if self.world.paced { PACED_POLL_MS_MAX } else { POLL_MS_MAX };
+            state.now += state.dice.between(1, step_ms);
         }
         let mut context = Context::from_waker(Waker::noop());
         if let Poll::Ready(end) = self.actors[chosen].future.as_mut().poll(&mut context) {
@@ -422,9 +444,13 @@ impl<'w> Run<'w> {
     /// A fact is known from the step at which it was written, also when its writer died or never learned so.
     fn note_fact(&mut self, actor: ActorId, task: &Task, done: bool) {
         let Task::Fact { index, .. } = task else { return };
+        let Some(index) = *index else {
+            self.file_is_in |= done;
+            return;
+        };
         let state = self.scene.state();
         let written = state.fence_written.get(&actor).copied().or_else(|| done.then_some(state.step));
-        let known = &mut self.course.known[*index];
+        let known = &mut self.course.known[index];
         *known = match (*known, written) {
             (Some(before), Some(now)) => Some(before.min(now)),
             (before, now) => before.or(now),
@@ -447,34 +473,6 @@ impl<'w> Run<'w> {
     }
 }
 
-/// Takes some messages that may be given out, in any order.
-fn take_batch(state: &mut State, pipe: Pipe) -> Vec<u64> {
-    let now = state.now;
-    let (mut there, kept): (Vec<Message>, Vec<Message>) =
-        std::mem::take(&mut state.messages).into_iter().partition(|m| m.pipe == pipe && m.visible_at <= now);
-    state.messages = kept;
-    let mut ids = Vec::new();
-    if there.is_empty() {
-        return ids;
-    }
-    let most = 1 + state.dice.below(BATCH_MAX);
-    while !there.is_empty() {
-        let mut message = there.swap_remove(state.dice.below(there.len()));
-        if ids.len() < most {
-            message.receives += 1;
-            if message.receives > RECEIVES_MAX {
-                state.note(|| format!("dead letter: {} of {}", message.id, message.pipe.function()));
-                state.dead_letters.push(message);
-                continue;
-            }
-            message.visible_at = now + VISIBILITY_MS;
-            ids.push(message.id);
-        }
-        state.messages.push(message);
-    }
-    ids
-}
-
 fn told(task: &Task) -> String {
     match task {
         Task::Batch { pipe, ids } => format!("{} with messages {ids:?}", pipe.function()),
@@ -482,7 +480,8 @@ fn told(task: &Task) -> String {
         Task::Due { event: DueEvent::Wave { .. }, .. } => "scan-due: wave".to_owned(),
         Task::Due { event: DueEvent::Sweep { .. }, .. } => "scan-due: sweep".to_owned(),
         Task::Due { event: DueEvent::Reconcile, .. } => "scan-due: reconcile".to_owned(),
-        Task::Fact { index, .. } => format!("records fact {index}"),
+        Task::Fact { index: Some(index), .. } => format!("records fact {index}"),
+        Task::Fact { index: None, .. } => "imports the first file".to_owned(),
         Task::Learn { index } => format!("learns fact {index}"),
     }
 }

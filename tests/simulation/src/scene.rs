@@ -72,6 +72,10 @@ pub(crate) struct Call {
     pub(crate) named_at: DateTime<Utc>,
     /// The true moment, in milliseconds.
     pub(crate) at: i64,
+    /// The true moment at which the caller began, in milliseconds.
+    pub(crate) begun_at: i64,
+    /// How many units of the rate it takes.
+    pub(crate) units: u32,
     /// The claim it was made under; `None` where there was none.
     pub(crate) claim: Option<u64>,
     /// Whether the provider reports that the message did not arrive.
@@ -115,6 +119,8 @@ pub(crate) struct State {
     pub(crate) believed: Vec<u64>,
     /// Every state of a touch that was written, in order.
     pub(crate) turns: Vec<Turn>,
+    /// Claims that got the mark of their call, with the step.
+    pub(crate) marks: Vec<(u64, Place)>,
     /// The first step at which each actor wrote the fence of a customer: its fact is known from then on.
     pub(crate) fence_written: BTreeMap<ActorId, u64>,
     /// Touches of which nobody may know what became: their writer died, or a write about them was struck.
@@ -156,6 +162,7 @@ impl Scene {
             forged: BTreeSet::new(),
             believed: Vec::new(),
             turns: Vec::new(),
+            marks: Vec::new(),
             fence_written: BTreeMap::new(),
             excused: Vec::new(),
             new_waves: Vec::new(),

@@ -162,7 +162,7 @@ impl Simulator {
     pub fn new() -> Result<Self, StoreError> {
         let raw = Store::simulated()?;
         at_once(raw.create_tables())?;
-        Ok(Self { raw, rules: RulesCache::default(), worlds: 0 })
+        Ok(Self { raw, rules: RulesCache::of_checked_texts(), worlds: 0 })
     }
 
     /// Runs the world of a seed.
@@ -177,12 +177,14 @@ impl Simulator {
         let mut dice = Dice::new(seed);
         let world = World::roll(seed, &mut dice);
         let climate = Climate::roll(&mut dice);
+        // A rate holds as far as the clocks of its senders agree.
+        let climate = if world.paced { Climate { skew_ms: 0, ..climate } } else { climate };
         let ledger = Ledger::new(&world);
         let scene = Scene::new(dice, climate, world.begins_at, options.trace);
         let store = under_weather(&self.raw, &scene);
         #[cfg(feature = "deliberate-faults")]
         let store = options.deliberate.map_or(store.clone(), |fault| store.broken_by(fault));
-        let functions = Functions::over(store, self.rules.beside(), &scene);
+        let functions = Functions::over(store, self.rules.beside(), &scene, world.paced);
         at_once(self.set_up(&world, &ledger, &functions))?;
         let course = Run::new(&world, &functions, scene.clone(), ledger).live_through();
         let touches = self.touches(&world)?;
@@ -221,7 +223,9 @@ impl Simulator {
         self.raw.put_settings(&tenant.id, &SettingsDoc { version: 1, document }).await?;
         self.raw.put_policy(&tenant.id, &tenant.policy, 1, &world.policy(1)).await?;
         self.raw.activate_policy(&tenant.id, &tenant.policy, 1).await?;
-        write(&self.raw, &functions.secret, world, &ledger.first(), world.begins_at).await;
+        if !world.file_comes {
+            write(&self.raw, &functions.secret, world, &ledger.first(), world.begins_at).await;
+        }
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: everything in a world is made up; addresses are marked as test.
 
+use std::num::NonZeroU32;
+
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use domain::channel::Channel;
@@ -12,7 +14,7 @@ use domain::import::record::AccountRow;
 use domain::locale::Country;
 use domain::money::Money;
 use domain::obligation::Obligation;
-use domain::tenant::Tenant;
+use domain::tenant::{OnUnknown, Rate, Tenant};
 
 use crate::dice::Dice;
 
@@ -20,6 +22,14 @@ use crate::dice::Dice;
 pub(crate) const AMOUNT_MINOR: i64 = 90_000;
 /// How many days without a fault follow the chaos.
 pub(crate) const CALM_DAYS: u64 = 3;
+/// In how many of a thousand worlds the time of senders passes.
+const PACED_PER_MILLE: i64 = 150;
+/// In how many of a thousand worlds the first file comes in while the world runs.
+const FILE_COMES_PER_MILLE: i64 = 250;
+/// In how many of a thousand worlds there is a daily quota of emails.
+const QUOTA_PER_MILLE: i64 = 100;
+/// In how many of a thousand worlds the tenant would rather send an email twice than not at all.
+const AGAIN_PER_MILLE: i64 = 250;
 /// The most facts that arrive in one world.
 const FACTS_MAX: usize = 7;
 /// How near to a scan a fact arrives that is to race it, in milliseconds.
@@ -92,6 +102,10 @@ pub(crate) struct World {
     pub(crate) facts: Vec<(i64, Fact)>,
     /// The moments of the daily scans, in milliseconds, and whether each is in the calm.
     pub(crate) scans: Vec<(i64, bool)>,
+    /// Whether the time of the senders passes, so that each call waits for the moment that the rate grants.
+    pub(crate) paced: bool,
+    /// Whether the first file comes in while the world runs, in parts, and may be cut off between them.
+    pub(crate) file_comes: bool,
     pub(crate) begins_at: i64,
     pub(crate) calm_at: i64,
     pub(crate) ends_at: i64,
@@ -102,7 +116,8 @@ impl World {
         let place = &PLACES[dice.below(PLACES.len())];
         let first_on = first_day(place, dice);
         let days = u64::try_from(dice.one_of(&[2, 2, 2, 3, 3, 4, 5, 6, 8, 12])).unwrap_or(2);
-        let tenant = tenant(seed, place, dice);
+        let paced = dice.happens(PACED_PER_MILLE);
+        let tenant = tenant(seed, place, paced, dice);
         let zone = tenant.time_zone;
         let day = |n: u64| first_on.checked_add_days(Days::new(n)).unwrap_or(first_on);
         let at = |n: u64, time| instant_of(zone, day(n), time).timestamp_millis();
@@ -133,6 +148,8 @@ impl World {
             owners: Vec::new(),
             facts: Vec::new(),
             scans,
+            paced,
+            file_comes: dice.happens(FILE_COMES_PER_MILLE),
             begins_at: at(0, NaiveTime::MIN),
             calm_at: at(days, NaiveTime::MIN),
             ends_at: at(days + CALM_DAYS, NaiveTime::MIN),
@@ -242,7 +259,7 @@ fn first_day(place: &Place, dice: &mut Dice) -> NaiveDate {
     NaiveDate::from_ymd_opt(year, month, day).unwrap_or(any)
 }
 
-fn tenant(seed: u64, place: &Place, dice: &mut Dice) -> Tenant {
+fn tenant(seed: u64, place: &Place, paced: bool, dice: &mut Dice) -> Tenant {
     let scan_at = dice.one_of(&[(8, 0), (8, 0), (9, 30), (12, 0), (0, 30), (2, 30), (18, 58)]);
     let shards = dice.one_of(&[1, 1, 2, 3]);
     let text = format!(
@@ -254,7 +271,18 @@ fn tenant(seed: u64, place: &Place, dice: &mut Dice) -> Tenant {
         scan_at.0,
         scan_at.1,
     );
-    toml::from_str(&text).expect("a tenant that is made here is sound")
+    let mut tenant: Tenant = toml::from_str(&text).expect("a tenant that is made here is sound");
+    if paced {
+        let slow = Rate::try_from(dice.one_of(&[1, 1, 2, 5])).expect("a rate that is made here is sound");
+        (tenant.rates.email, tenant.rates.sms) = (slow, slow);
+    }
+    if dice.happens(QUOTA_PER_MILLE) {
+        tenant.daily_quotas.email = NonZeroU32::new(dice.one_of(&[1, 2, 4]));
+    }
+    if dice.happens(AGAIN_PER_MILLE) {
+        tenant.on_unknown.email = OnUnknown::PreferDelivery;
+    }
+    tenant
 }
 
 fn customer(number: usize, home: &Place, dice: &mut Dice) -> Customer {

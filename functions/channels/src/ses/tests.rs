@@ -27,6 +27,13 @@ fn error(status: u16, code: &str) -> Play {
         "MessageRejected" => "x-amzn-errortype: MessageRejected\r\nx-amzn-requestid: req-1\r\n",
         "TooManyRequestsException" => "x-amzn-errortype: TooManyRequestsException\r\n",
         "InternalFailure" => "x-amzn-errortype: InternalFailure\r\n",
+        "SendingPausedException" => "x-amzn-errortype: SendingPausedException\r\n",
+        "AccountSuspendedException" => "x-amzn-errortype: AccountSuspendedException\r\n",
+        "MailFromDomainNotVerifiedException" => "x-amzn-errortype: MailFromDomainNotVerifiedException\r\n",
+        "ExpiredTokenException" => "x-amzn-errortype: ExpiredTokenException\r\n",
+        "AccessDeniedException" => "x-amzn-errortype: AccessDeniedException\r\n",
+        "UnrecognizedClientException" => "x-amzn-errortype: UnrecognizedClientException\r\n",
+        "NotFoundException" => "x-amzn-errortype: NotFoundException\r\n",
         _ => "",
     };
     Play::Answer(status, headers, r#"{"message":"Not verified: ana@example.com"}"#.into())
@@ -66,6 +73,27 @@ async fn a_refusal_is_final_and_its_reason_has_the_code_and_no_address() {
     let reason = "ses MessageRejected (HTTP 400, request req-1)".to_owned();
     assert_eq!(outcome, Outcome::NotSent { reason, retry: false });
     assert_eq!(requests.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_account_is_known_not_sent_and_no_fault_of_the_message() {
+    for code in [
+        "SendingPausedException",
+        "AccountSuspendedException",
+        "MailFromDomainNotVerifiedException",
+        "ExpiredTokenException",
+        "AccessDeniedException",
+        "UnrecognizedClientException",
+        "NotFoundException",
+    ] {
+        let (outcome, requests) = call(error(403, code)).await;
+        assert_eq!(outcome, Outcome::Blocked { reason: format!("ses {code} (HTTP 403)") });
+        assert_eq!(requests.len(), 1);
+    }
+    let text = r#"{"message":"Email address is not verified. These identities failed: avisos@example.org"}"#;
+    let (outcome, _) =
+        call(Play::Answer(400, "x-amzn-errortype: MessageRejected\r\n", text.to_owned())).await;
+    assert_eq!(outcome, Outcome::Blocked { reason: "ses MessageRejected (HTTP 400)".into() });
 }
 
 #[tokio::test]

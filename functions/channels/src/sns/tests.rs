@@ -57,6 +57,16 @@ async fn a_refusal_is_final_and_its_reason_has_the_code_and_no_number() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_the_account_is_known_not_sent_and_no_fault_of_the_message() {
+    for code in ["AuthorizationError", "InvalidClientTokenId", "ExpiredToken", "KMSDisabled", "OptInRequired"]
+    {
+        let (outcome, requests) = call(error(403, code)).await;
+        assert_eq!(outcome, Outcome::Blocked { reason: format!("sns {code} (HTTP 403, request req-1)") });
+        assert_eq!(requests.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_throttle_is_known_not_sent_and_left_to_the_queue_to_repeat() {
     for (status, code) in [(400, "Throttling"), (429, "Throttled"), (503, "Throttling")] {
         let (outcome, requests) = call(error(status, code)).await;

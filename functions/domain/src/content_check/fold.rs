@@ -41,13 +41,43 @@ pub(super) struct Folded {
 
 impl Folded {
     pub(super) fn of(original: &str, reading: Reading) -> Self {
-        let letters = letters(original, reading);
-        let mut words = words(&letters, reading);
-        if reading != Reading::Plain {
-            words = join_spelled(words);
+        let mut letters = letters(original);
+        if let Reading::Disguised { one } = reading {
+            undisguise(&mut letters, one);
         }
-        let mut folded = Self { text: String::new(), origins: Vec::new() };
-        for word in words {
+        Self::read(&letters, reading)
+    }
+
+    /// A text in every way in which it can be read, each once.
+    pub(super) fn all(original: &str) -> Vec<Self> {
+        let plain = letters(original);
+        let mut all: Vec<Self> = Vec::with_capacity(Reading::ALL.len());
+        for reading in Reading::ALL {
+            let folded = match reading {
+                Reading::Plain | Reading::Joined => Self::read(&plain, reading),
+                Reading::Disguised { one } => {
+                    let mut letters = plain.clone();
+                    if !undisguise(&mut letters, one) {
+                        continue;
+                    }
+                    Self::read(&letters, reading)
+                }
+            };
+            if all.iter().all(|known| known.text != folded.text) {
+                all.push(folded);
+            }
+        }
+        all
+    }
+
+    fn read(letters: &[Letter], reading: Reading) -> Self {
+        let (kept, mut ends) = words(letters, reading);
+        if reading != Reading::Plain {
+            ends = join_spelled(&ends);
+        }
+        let mut folded =
+            Self { text: String::with_capacity(letters.len()), origins: Vec::with_capacity(letters.len()) };
+        for word in ranges(&ends).filter_map(|range| kept.get(range)) {
             if !folded.text.is_empty() {
                 folded.push(' ', word.first().map_or((0, 0), |l| (l.from, l.from)));
             }
@@ -98,10 +128,15 @@ struct Letter {
     to: usize,
 }
 
-fn letters(original: &str, reading: Reading) -> Vec<Letter> {
+fn letters(original: &str) -> Vec<Letter> {
     let mut letters: Vec<Letter> = Vec::with_capacity(original.len());
     for (from, whole) in original.char_indices() {
         let to = from + whole.len_utf8();
+        // Most letters are these, and none of them is made of others.
+        if whole.is_ascii() {
+            letters.push(Letter { c: whole.to_ascii_lowercase(), from, to });
+            continue;
+        }
         if is_invisible(whole) {
             continue;
         }
@@ -109,19 +144,18 @@ fn letters(original: &str, reading: Reading) -> Vec<Letter> {
             letters.extend(c.to_lowercase().map(|c| Letter { c: latin(c), from, to }));
         }
     }
-    if let Reading::Disguised { one } = reading {
-        undisguise(&mut letters, one);
-    }
     letters
 }
 
-fn undisguise(letters: &mut [Letter], one: char) {
+/// Reads digits and signs beside letters as letters; whether there were any.
+fn undisguise(letters: &mut [Letter], one: char) -> bool {
     let is_letter: Vec<bool> = letters.iter().map(|l| l.c.is_alphabetic()).collect();
+    let mut changed = false;
     for (i, letter) in letters.iter_mut().enumerate() {
         let before = i.checked_sub(1).and_then(|i| is_letter.get(i)).copied().unwrap_or(false);
         let after = is_letter.get(i + 1).copied().unwrap_or(false);
         if before || after {
-            letter.c = match letter.c {
+            let read = match letter.c {
                 '0' => 'o',
                 '1' | '!' | '|' => one,
                 '2' => 'z',
@@ -133,35 +167,45 @@ fn undisguise(letters: &mut [Letter], one: char) {
                 '8' => 'b',
                 other => other,
             };
+            changed |= read != letter.c;
+            letter.c = read;
         }
     }
+    changed
 }
 
-fn words(letters: &[Letter], reading: Reading) -> Vec<Vec<Letter>> {
-    let mut words: Vec<Vec<Letter>> = Vec::new();
-    let mut word: Vec<Letter> = Vec::new();
+/// The letters of all words, and where each word ends among them.
+fn words(letters: &[Letter], reading: Reading) -> (Vec<Letter>, Vec<usize>) {
+    let mut kept: Vec<Letter> = Vec::with_capacity(letters.len());
+    let mut ends: Vec<usize> = Vec::new();
+    let mut end_word = |end: usize| {
+        if end > ends.last().copied().unwrap_or(0) {
+            ends.push(end);
+        }
+    };
     for letter in letters {
-        let parts = letter.c.is_whitespace() || reading == Reading::Plain;
         if letter.c.is_alphanumeric() {
-            word.push(*letter);
-        } else if parts && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
+            kept.push(*letter);
+        } else if reading == Reading::Plain || letter.c.is_whitespace() {
+            end_word(kept.len());
         }
     }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
+    end_word(kept.len());
+    (kept, ends)
 }
 
-fn join_spelled(words: Vec<Vec<Letter>>) -> Vec<Vec<Letter>> {
-    let mut joined: Vec<Vec<Letter>> = Vec::with_capacity(words.len());
+/// The words between ends.
+fn ranges(ends: &[usize]) -> impl Iterator<Item = Range<usize>> + '_ {
+    std::iter::once(0).chain(ends.iter().copied()).zip(ends).map(|(from, to)| from..*to)
+}
+
+/// The ends of the words where single letters in a row are one word.
+fn join_spelled(ends: &[usize]) -> Vec<usize> {
+    let words: Vec<Range<usize>> = ranges(ends).collect();
+    let mut joined: Vec<usize> = Vec::with_capacity(ends.len());
     for run in words.chunk_by(|a, b| a.len() == 1 && b.len() == 1) {
-        if run.len() >= SPELLED_LETTERS_MIN {
-            joined.push(run.concat());
-        } else {
-            joined.extend_from_slice(run);
-        }
+        let kept = if run.len() >= SPELLED_LETTERS_MIN { run.len() - 1 } else { 0 };
+        joined.extend(run.iter().skip(kept).map(|word| word.end));
     }
     joined
 }

@@ -2,19 +2,16 @@
 //!
 //! Invariant: a code that is asked for and has neither phrases nor a process is unknown, and never passes silently.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use chrono::NaiveDate;
-use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
-use super::fold::{Folded, Reading};
-
-/// How much memory the search for the phrases of one code may take. With less it forgets what it has learnt of them,
-/// and is many times slower.
-const DFA_BYTES_MAX: usize = 32 << 20;
+use super::fold::Folded;
+use super::phrases::{Phrases, Words};
 
 /// The codes and phrases that are compiled in.
 pub(super) static FORBIDDEN: LazyLock<Forbidden> = LazyLock::new(|| {
@@ -28,7 +25,11 @@ pub(super) struct Forbidden {
     pub(super) reviewed_on: NaiveDate,
     /// The codes that hold in every place.
     pub(super) everywhere: Vec<String>,
+    /// The code of each answer to whether a contact may be charged for.
+    fees: BTreeMap<String, String>,
     codes: BTreeMap<String, ForbiddenCode>,
+    /// The phrases of all codes, those that are allowed among them.
+    phrases: Phrases,
 }
 
 /// What a code of forbidden content means.
@@ -37,13 +38,10 @@ pub(super) struct ForbiddenCode {
     pub(super) means: String,
     /// Where the rule comes from in general.
     pub(super) cite: String,
-    /// What no text says; `None` for a code that is about how a contact is made.
-    phrases: Option<Phrases>,
-}
-
-struct Phrases {
-    forbidden: Regex,
-    allowed: Option<Regex>,
+    /// The places of what no text says; none for a code that is about how a contact is made.
+    forbidden: Range<usize>,
+    /// The places of what only looks forbidden.
+    allowed: Range<usize>,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +50,18 @@ struct File {
     schema: u32,
     reviewed: NaiveDate,
     everywhere: Vec<String>,
+    #[serde(default)]
+    fees: Vec<FeeFile>,
+    #[serde(default)]
+    words: Words,
     codes: Vec<CodeFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FeeFile {
+    word: String,
+    code: String,
 }
 
 #[derive(Deserialize)]
@@ -75,33 +84,54 @@ impl Forbidden {
             return Err(format!("schema {} is unknown; expected 1", file.schema));
         }
         let mut codes = BTreeMap::new();
+        let mut phrases = Phrases::default();
         for code in file.codes {
             if code.phrases.is_empty() == code.process.is_none() {
                 return Err(format!("{}: expected either phrases or a process", code.code));
             }
-            let regex = |list: &[String]| {
-                let all = list.join("|");
-                RegexBuilder::new(&format!(r"(?-u:\b)(?:{all})(?-u:\b)"))
-                    .dfa_size_limit(DFA_BYTES_MAX)
-                    .build()
-                    .map_err(|error| format!("{}: {error}", code.code))
-            };
-            let phrases = match code.phrases.as_slice() {
-                [] => None,
-                list => Some(Phrases {
-                    forbidden: regex(list)?,
-                    allowed: if code.allowed.is_empty() { None } else { Some(regex(&code.allowed)?) },
-                }),
-            };
-            let known = ForbiddenCode { means: code.means, cite: code.cite, phrases };
+            let mut add =
+                |list: &[String]| phrases.add(list, &file.words).map_err(|e| format!("{}: {e}", code.code));
+            let (forbidden, allowed) = (add(&code.phrases)?, add(&code.allowed)?);
+            let known = ForbiddenCode { means: code.means, cite: code.cite, forbidden, allowed };
             if codes.insert(code.code.clone(), known).is_some() {
                 return Err(format!("{} is defined twice", code.code));
             }
         }
-        match file.everywhere.iter().find(|code| !codes.contains_key(*code)) {
-            Some(code) => Err(format!("everywhere: unknown code {code:?}")),
-            None => Ok(Self { reviewed_on: file.reviewed, everywhere: file.everywhere, codes }),
+        let named = file.everywhere.iter().chain(file.fees.iter().map(|fee| &fee.code));
+        if let Some(code) = named.into_iter().find(|code| !codes.contains_key(*code)) {
+            return Err(format!("everywhere or fees: unknown code {code:?}"));
         }
+        let fees = file.fees.into_iter().map(|fee| (fee.word, fee.code)).collect();
+        Ok(Self { reviewed_on: file.reviewed, everywhere: file.everywhere, fees, codes, phrases })
+    }
+
+    /// The code that forbids what a profile answers to whether a contact may be charged for.
+    pub(super) fn fee(&self, word: &str) -> Option<&str> {
+        self.fees.get(word).map(String::as_str)
+    }
+
+    /// A text as it is held against several codes.
+    pub(super) fn readings(&self, text: &str) -> Readings {
+        let read = |folded: Folded| Read { begun: self.phrases.begun_in(folded.text()), folded };
+        Readings(Folded::all(text).into_iter().map(read).collect())
+    }
+
+    /// The first place in a text that says what a code forbids, in bytes.
+    pub(super) fn find(&self, code: &ForbiddenCode, readings: &Readings) -> Option<Range<usize>> {
+        readings.0.iter().find_map(|read| Some(read.folded.origin(self.find_in(code, read)?)))
+    }
+
+    /// The first of the longest places in a reading.
+    fn find_in(&self, code: &ForbiddenCode, read: &Read) -> Option<Range<usize>> {
+        let text = read.folded.text();
+        let of = |list: &Range<usize>| self.phrases.places_of(read.begun.range(list.clone()).copied(), text);
+        let mut found: Vec<Range<usize>> = of(&code.forbidden).collect();
+        if found.is_empty() {
+            return None;
+        }
+        let allowed: Vec<Range<usize>> = of(&code.allowed).collect();
+        found.retain(|found| !allowed.iter().any(|a| a.start <= found.start && found.end <= a.end));
+        found.into_iter().min_by_key(|found| (found.start, Reverse(found.end)))
     }
 
     pub(super) fn code(&self, code: &str) -> Option<&ForbiddenCode> {
@@ -109,42 +139,13 @@ impl Forbidden {
     }
 }
 
-impl ForbiddenCode {
-    /// The first place in a text that says what is forbidden, in bytes.
-    pub(super) fn find(&self, text: &str) -> Option<Range<usize>> {
-        self.find_in(&Readings::of(text))
-    }
-
-    /// As [`ForbiddenCode::find`], for a text that is held against several codes.
-    pub(super) fn find_in(&self, readings: &Readings) -> Option<Range<usize>> {
-        let phrases = self.phrases.as_ref()?;
-        readings.0.iter().find_map(|folded| Some(folded.origin(phrases.find(folded.text())?)))
-    }
-}
-
 /// A text in every way in which it can be read.
-pub(super) struct Readings(Vec<Folded>);
+pub(super) struct Readings(Vec<Read>);
 
-impl Readings {
-    pub(super) fn of(text: &str) -> Self {
-        let mut readings: Vec<Folded> = Vec::with_capacity(Reading::ALL.len());
-        for folded in Reading::ALL.into_iter().map(|reading| Folded::of(text, reading)) {
-            if readings.iter().all(|r| r.text() != folded.text()) {
-                readings.push(folded);
-            }
-        }
-        Self(readings)
-    }
-}
-
-impl Phrases {
-    fn find(&self, folded: &str) -> Option<Range<usize>> {
-        let allowed: Vec<Range<usize>> =
-            self.allowed.iter().flat_map(|a| a.find_iter(folded)).map(|m| m.range()).collect();
-        let only_looks =
-            |found: &Range<usize>| allowed.iter().any(|a| a.start <= found.start && found.end <= a.end);
-        self.forbidden.find_iter(folded).map(|m| m.range()).find(|found| !only_looks(found))
-    }
+struct Read {
+    folded: Folded,
+    /// The places of the phrases that may begin in it.
+    begun: BTreeSet<usize>,
 }
 
 #[cfg(test)]
@@ -165,8 +166,9 @@ mod tests {
             let row = row.unwrap();
             let [country, expected, text] = [0, 1, 2].map(|column| row.get(column).unwrap());
             let mut found: Vec<&str> = Vec::new();
+            let readings = FORBIDDEN.readings(text);
             for (code, known) in &FORBIDDEN.codes {
-                if let Some(place) = known.find(text) {
+                if let Some(place) = FORBIDDEN.find(known, &readings) {
                     assert!(!text[place].trim().is_empty(), "{text}");
                     found.push(code);
                 }
@@ -191,12 +193,15 @@ mod tests {
             let row = row.unwrap();
             let [profile, verdict, sentence] = [0, 1, 2].map(|column| row.get(column).unwrap().to_owned());
             assert!(["good", "bad"].contains(&verdict.as_str()), "{sentence}");
-            let must_not = &Jurisdiction::built_in(&profile).unwrap().duties().content.must_not;
-            let mut codes = FORBIDDEN.everywhere.iter().chain(must_not).filter_map(|c| FORBIDDEN.code(c));
+            let content = &Jurisdiction::built_in(&profile).unwrap().duties().content;
+            let fees = content.collection_fees.iter().filter_map(|word| FORBIDDEN.fees.get(word));
+            let codes = FORBIDDEN.everywhere.iter().chain(&content.must_not).chain(fees);
+            let mut codes = codes.filter_map(|code| FORBIDDEN.code(code));
+            let readings = FORBIDDEN.readings(&sentence);
             let is_bad = verdict == "bad";
             let (count, wrong) = counts.entry((profile, is_bad)).or_default();
             *count += 1;
-            if codes.any(|code| code.find(&sentence).is_some()) != is_bad {
+            if codes.any(|code| FORBIDDEN.find(code, &readings).is_some()) != is_bad {
                 wrong.push(sentence);
             }
         }
@@ -216,11 +221,22 @@ mod tests {
                 used.push(code);
             }
         }
+        used.extend(FORBIDDEN.fees.values().map(String::as_str));
         for (code, known) in &FORBIDDEN.codes {
             assert!(used.contains(&code.as_str()), "{code} is used nowhere");
             assert!(!known.cite.is_empty() && !known.means.is_empty(), "{code}");
         }
         assert!(FORBIDDEN.reviewed_on >= NaiveDate::from_ymd_opt(2026, 11, 22).unwrap());
+    }
+
+    #[test]
+    fn every_phrase_can_be_compiled_and_none_is_tried_on_every_text() {
+        let all = FORBIDDEN.codes.values().flat_map(|c| c.forbidden.clone().chain(c.allowed.clone()));
+        assert_eq!(FORBIDDEN.phrases.places_of(all, "").count(), 0);
+        let tried = FORBIDDEN.phrases.begun_in("x");
+        for (code, known) in &FORBIDDEN.codes {
+            assert_eq!(tried.range(known.forbidden.clone()).count(), 0, "{code}");
+        }
     }
 
     #[test]
@@ -236,6 +252,10 @@ mod tests {
         assert!(
             of(&code.replace("\"a\"", "\"b\"").replace("cite", "process = \"p\"\ncite"))
                 .contains("unknown code \"a\"")
+        );
+        assert_eq!(
+            of(&format!("{code}phrases = [\"x\"]\n[[fees]]\nword = \"f\"\ncode = \"f\"")),
+            "everywhere or fees: unknown code \"f\""
         );
     }
 }

@@ -59,7 +59,9 @@ impl<'a> TemplateLines<'a> {
         let span = part.and_then(|part| span_of(found.get_ref(), part)).unwrap_or(found.span());
         let source = self.text.get(span.clone())?;
         let words = match &objection.finding {
-            Finding::Forbidden { code, .. } => FORBIDDEN.code(code).and_then(|known| known.find(source)),
+            Finding::Forbidden { code, .. } => {
+                FORBIDDEN.code(code).and_then(|known| FORBIDDEN.find(known, &FORBIDDEN.readings(source)))
+            }
             Finding::Disguised { words, .. } => source.find(words.as_str()).map(|at| at..at + words.len()),
             Finding::Missing { .. }
             | Finding::UnknownWord { .. }

@@ -408,6 +408,35 @@ fn a_word_that_is_not_known_is_an_objection_that_names_it() {
 }
 
 #[test]
+fn a_fee_for_collecting_is_refused_where_the_profile_says_so() {
+    let fee = SOUND.replace("EXTRA", "Su saldo incluye S/ 25 por gastos de cobranza.");
+    let refused = told(&fee, "PE");
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(
+        refused[0].contains("\"gastos de cobranza\" asks to be paid for collecting (collection_fee)")
+            && refused[0].contains("[SBS rules on prohibited commissions; law]"),
+        "{refused:?}"
+    );
+    let none = SOUND.replace("EXTRA", "No cobramos gastos de cobranza.");
+    for (policy, profile) in [(&fee, "CO"), (&none, "PE")] {
+        assert_eq!(told(policy, profile), Vec::<String>::new(), "{profile}");
+    }
+}
+
+#[test]
+fn an_answer_on_fees_that_is_not_known_is_an_objection() {
+    let text = Jurisdiction::built_in_text("PE").unwrap();
+    let odd = text.replace("collection_fees = \"forbidden\"", "collection_fees = \"capped\"");
+    let told = told_of(SOUND, &Jurisdiction::parse(&odd).unwrap(), None);
+    assert!(
+        told.len() == 1 && told[0].contains("content.collection_fees: unknown word \"capped\""),
+        "{told:?}"
+    );
+    let bare = text.replace("[content.grounds.collection_fee]", "[content.grounds.collection_fees]");
+    assert!(Jurisdiction::parse(&bare).is_err());
+}
+
+#[test]
 fn a_lender_without_a_value_misses_it_and_its_own_words_are_checked() {
     let co = profile("CO");
     assert_eq!(told_of(DEFAULT_POLICY, co, Some(&lender())), Vec::<String>::new());

@@ -23,7 +23,7 @@ use crate::calendar::HolidayTable;
 use crate::caps::{CAP_DAYS_MAX, Cap, CapKind, ChannelSet, Per};
 use crate::channel::Channel;
 use crate::contact_check::ReasonCode;
-use crate::content_check::OPT_OUT;
+use crate::content_check::{COLLECTION_FEE, OPT_OUT};
 
 /// The largest number that a cap may name; more is a typing error.
 const CAP_MAX: u32 = 1_000;
@@ -79,7 +79,8 @@ impl Builder<'_> {
     pub(super) fn content_grounds(&self, content: &Content, consent: &Consents) -> Result<(), ProfileError> {
         let opt_out = consent.opt_out.as_ref().map(|_| OPT_OUT);
         let lists = content.must_include.iter().chain(&content.must_not);
-        let words: Vec<&str> = lists.map(String::as_str).chain(opt_out).collect();
+        let fees = content.collection_fees.as_ref().map(|_| COLLECTION_FEE);
+        let words: Vec<&str> = lists.map(String::as_str).chain(opt_out).chain(fees).collect();
         let wrong = |word: &str, problem| Err(self.error(format!("content.grounds.{word}"), None, problem));
         if let Some(word) = words.iter().find(|word| !content.grounds.contains_key(**word)) {
             return wrong(word, Problem::Missing("a table with its basis and cite"));

@@ -94,7 +94,8 @@ pub struct Content {
     /// What no message says.
     #[serde(default)]
     pub must_not: Vec<String>,
-    /// Why, for every word of the two lists, and under `opt_out` for [`Consents::opt_out`].
+    /// Why, for every word of the two lists, under `opt_out` for [`Consents::opt_out`], and under `collection_fee` for
+    /// [`Content::collection_fees`].
     #[serde(default)]
     pub grounds: BTreeMap<String, Grounds>,
     /// Who besides the debtor may be told.

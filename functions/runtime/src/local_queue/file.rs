@@ -1,7 +1,8 @@
 //! The file of the local queues: one line for each thing that happened, in order.
 //!
-//! Invariant: a line that was torn by the end of its process says nothing, and can only be the last one. The file is
-//! replaced by renaming, so there is always one that is whole.
+//! Invariant: a line that was torn by the end of its process says nothing, and can only be the last one. Any other that
+//! cannot be read is kept in a file beside this one. The file is replaced by renaming, so there is always one that is
+//! whole.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{LocalQueueError, State};
+use super::{LocalQueueError, State, UnreadableLine};
 use crate::dead_letter::{QueueName, Removed};
 
 /// One thing that happened.
@@ -83,22 +84,70 @@ fn text(lines: &[Line]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a file; one that is not there is empty.
-pub(super) fn load(path: &Path) -> Result<State, LocalQueueError> {
+/// A line that cannot be read, as it is kept beside the file.
+#[derive(Debug, Serialize)]
+pub(super) struct SetApart {
+    line: usize,
+    problem: String,
+    text: String,
+}
+
+/// Reads a file, and what cannot be read of it; one that is not there is empty.
+pub(super) fn load(path: &Path) -> Result<(State, Vec<SetApart>), LocalQueueError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(source) => return Err(LocalQueueError::Io { path: path.to_owned(), source }),
     };
-    let mut state = State::default();
+    let (mut state, mut set_apart, mut is_ours) = (State::default(), Vec::new(), false);
     let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
     for (at, line) in bytes[..whole].split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-        let line: Line = serde_json::from_slice(line).map_err(|error| LocalQueueError::Line {
-            path: path.to_owned(),
-            line: at + 1,
-            problem: format!("{:?} error at column {}", error.classify(), error.column()),
-        })?;
-        state.take(line);
+        match serde_json::from_slice(line) {
+            Ok(line) => {
+                is_ours = true;
+                state.take(line);
+            }
+            Err(error) => {
+                let error: serde_json::Error = error;
+                let problem = format!("{:?} error at column {}", error.classify(), error.column());
+                set_apart.push(SetApart {
+                    line: at + 1,
+                    problem,
+                    text: String::from_utf8_lossy(line).into_owned(),
+                });
+            }
+        }
     }
-    Ok(state)
+    if let Some(SetApart { line, problem, .. }) = set_apart.first().filter(|_| !is_ours) {
+        let (path, line, problem) = (path.to_owned(), *line, problem.clone());
+        return Err(LocalQueueError::Line { path, line, problem });
+    }
+    state.unreadable =
+        set_apart.iter().map(|a| UnreadableLine { line: a.line, problem: a.problem.clone() }).collect();
+    Ok((state, set_apart))
+}
+
+/// Adds what could not be read to the file beside the queues, before they are written without it.
+pub(super) fn keep_apart(path: &Path, lines: &[SetApart], now: DateTime<Utc>) -> Result<(), LocalQueueError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let apart = path.with_extension("unreadable.jsonl");
+    let write = || {
+        let mut bytes = Vec::new();
+        for line in lines {
+            serde_json::to_writer(&mut bytes, &Kept { found_at: now, line })?;
+            bytes.push(b'\n');
+        }
+        File::options().create(true).append(true).open(&apart)?.write_all(&bytes)
+    };
+    write().map_err(|source| LocalQueueError::Io { path: apart.clone(), source })
+}
+
+/// A line that was set apart, and when.
+#[derive(Serialize)]
+struct Kept<'a> {
+    found_at: DateTime<Utc>,
+    #[serde(flatten)]
+    line: &'a SetApart,
 }

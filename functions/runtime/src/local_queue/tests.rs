@@ -120,11 +120,44 @@ fn queues_of(path: &Path) -> LocalQueues {
     LocalQueues::open(path, at(9)).unwrap()
 }
 
+#[tokio::test]
+async fn a_line_that_cannot_be_read_is_set_apart_and_costs_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queues.jsonl");
+    let queues = LocalQueues::open(&path, at(0)).unwrap();
+    queues.put(EMAIL, bodies(&["one", "two"])).unwrap();
+    drop(queues);
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let (newest, rest) = whole.split_once('\n').unwrap();
+    let bad = br#"{"is":"sent","id":9,"queue":"send-fax","body":"three"}"#;
+    let text = [newest.as_bytes(), bad, b"\xff\xfe no JSON", rest.as_bytes()].join(&b'\n');
+    std::fs::write(&path, text).unwrap();
+
+    let read = LocalQueues::read(&path).unwrap();
+    let lines: Vec<usize> = read.unreadable().iter().map(|line| line.line).collect();
+    assert_eq!((lines, read.waiting(EMAIL)), (vec![2, 3], 2));
+    let apart = folder.path().join("queues.unreadable.jsonl");
+    assert!(!apart.exists(), "whoever only looks changes nothing");
+
+    let queues = LocalQueues::open(&path, at(4)).unwrap();
+    assert_eq!(queues.unreadable(), read.unreadable());
+    assert_eq!(drain(&queues).await.1, ["one", "two"]);
+    drop(queues);
+    assert_eq!(queues_of(&path).unreadable(), [], "it is said once");
+    let kept = std::fs::read_to_string(&apart).unwrap();
+    let kept: Vec<serde_json::Value> = kept.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(kept.len(), 2);
+    assert_eq!((&kept[0]["line"], kept[0]["text"].as_str()), (&2.into(), std::str::from_utf8(bad).ok()));
+    assert_eq!(kept[0]["found_at"], "2026-11-23T13:04:00Z");
+    assert!(kept[0]["problem"].as_str().unwrap().contains("column"), "{}", kept[0]);
+}
+
 #[test]
 fn a_file_of_somebody_else_is_refused_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("queues.jsonl");
-    std::fs::write(&path, "{\"is\":\"newest\",\"id\":1}\n{\"hello\":1}\n").unwrap();
+    std::fs::write(&path, "{\"hello\":1}\n{\"hello\":2}\n").unwrap();
     let refused = LocalQueues::open(&path, at(0)).unwrap_err().to_string();
-    assert!(refused.contains("line 2"), "{refused}");
+    assert!(refused.contains("line 1"), "{refused}");
+    assert!(std::fs::read_to_string(&path).unwrap().ends_with("2}\n"), "it stays as it is");
 }

@@ -36,6 +36,8 @@ pub struct NamedItem {
     pub sk: String,
     /// The state of a touch that is written; `None` for everything else.
     pub state: Option<String>,
+    /// Whether a claim gets the mark of its call.
+    pub is_mark: bool,
 }
 
 /// A request, as far as a simulation looks at it. Ranges name no items.
@@ -180,7 +182,7 @@ impl Faulty {
 }
 
 fn named(key: &Key) -> NamedItem {
-    NamedItem { pk: key.pk.clone(), sk: key.sk.clone(), state: None }
+    NamedItem { pk: key.pk.clone(), sk: key.sk.clone(), state: None, is_mark: false }
 }
 
 fn written(write: &Write) -> NamedItem {
@@ -193,10 +195,11 @@ fn written(write: &Write) -> NamedItem {
             pk: text(item.get("pk")).unwrap_or_default(),
             sk: text(item.get("sk")).unwrap_or_default(),
             state: text(item.get("st")),
+            is_mark: false,
         },
         Write::Update { key, condition, .. } => {
-            let to = condition.values.iter().find(|(name, _)| *name == ":to").map(|(_, value)| value);
-            NamedItem { state: text(to), ..named(key) }
+            let value = |of| condition.values.iter().find(|(name, _)| *name == of).map(|(_, value)| value);
+            NamedItem { state: text(value(":to")), is_mark: value(":pa").is_some(), ..named(key) }
         }
         Write::Delete { key } | Write::Check { key, .. } => named(key),
     }

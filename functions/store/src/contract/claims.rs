@@ -114,11 +114,11 @@ async fn a_release_restores_the_fence(store: &Store) {
     let fence = facts(store, "c").await.fence;
     let before = claim_at(store, &scope, &first, &fence, at(6, 15)).await.unwrap().fence;
     let second = touch("c", &["a", "b"], ("s2", 8), 13);
-    claim_at(store, &scope, &second, &before, at(13, 15)).await.unwrap();
+    let held = claim_at(store, &scope, &second, &before, at(13, 15)).await.unwrap().held;
 
     let place = TouchKey::of(&second);
-    assert_eq!(store.release(&scope, &place, at(13, 18)).await, Ok(Change::Made));
-    assert_eq!(store.release(&scope, &place, at(13, 18)).await, Ok(Change::Already));
+    assert_eq!(store.release(&scope, &held, at(13, 18)).await, Ok(Change::Made));
+    assert_eq!(store.release(&scope, &held, at(13, 18)).await, Ok(Change::Already));
     let after = facts(store, "c").await.fence;
     assert_eq!(after.version, before.version + 2);
     assert_eq!((&after.contacts, &after.reached), (&before.contacts, &before.reached));
@@ -129,16 +129,19 @@ async fn a_release_restores_the_fence(store: &Store) {
     assert_eq!(after.tries, std::collections::BTreeMap::from([(second.id.clone(), 1)]));
     assert_eq!(store.touch(&scope.tenant, &place).await.unwrap().unwrap().state, TouchState::Planned);
     // It can be claimed again, and the trail still holds.
-    claim_at(store, &scope, &second, &after, at(13, 18)).await.unwrap();
+    let again = claim_at(store, &scope, &second, &after, at(13, 18)).await.unwrap().held;
     assert!(facts(store, "c").await.fence.tries.is_empty());
-    store.release(&scope, &place, at(13, 19)).await.unwrap();
+    assert_eq!(store.release(&scope, &held, at(13, 19)).await, Ok(Change::Already), "it is another claim");
+    store.release(&scope, &again, at(13, 19)).await.unwrap();
     let again = facts(store, "c").await.fence;
     assert_eq!(again.tries[&second.id], 2, "the count survives the claims");
-    claim_at(store, &scope, &second, &again, at(13, 19)).await.unwrap();
+    let third = claim_at(store, &scope, &second, &again, at(13, 19)).await.unwrap().held;
     let trail = store.audit_trail(&scope.tenant, &customer_id("c")).await.unwrap();
     assert_eq!(trail.len(), 6, "four claims, and two that were taken back");
     let head = facts(store, "c").await.fence.audit_head;
     assert_eq!(verify_chain(&trail), Ok(head.as_deref()));
+    store.put_back(&scope, &third, Some(at(13, 20))).await.unwrap();
+    assert_eq!(facts(store, "c").await.fence.tries[&second.id], 2, "nobody was called, so it was no try");
 }
 
 async fn a_release_leaves_what_happened_since(store: &Store) {
@@ -149,7 +152,7 @@ async fn a_release_leaves_what_happened_since(store: &Store) {
     let claim = claim_at(store, &scope, &first, &fence, at(6, 15)).await.unwrap();
     claim_at(store, &scope, &touch("c", &["b"], ("s2", 8), 13), &claim.fence, at(13, 15)).await.unwrap();
     store.import_payments(&scope, 2, day(20), &[payment("p", "a", 1_000, 13)]).await.unwrap();
-    store.release(&scope, &TouchKey::of(&first), at(14, 15)).await.unwrap();
+    store.release(&scope, &claim.held, at(14, 15)).await.unwrap();
     let after = facts(store, "c").await.fence;
     assert_eq!(after.contacts.iter().map(|c| c.at).collect::<Vec<_>>(), [at(13, 15)]);
     assert_eq!(after.reached.len(), 1);

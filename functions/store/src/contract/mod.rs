@@ -13,6 +13,7 @@ mod records;
 mod scans;
 mod tenants;
 mod touches;
+mod unknown;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::channel::{Channel, Purpose, Tone};

@@ -13,6 +13,8 @@ on_every_backend!(
     customers_with_the_same_obligation_id_wait_side_by_side,
     the_timeline_has_every_touch_in_order,
     an_abandoned_claim_becomes_unknown_once_its_lease_is_over,
+    a_claim_that_nobody_called_under_is_taken_over_and_its_sender_cannot_call,
+    a_touch_that_kills_every_sender_fails_in_the_end,
 );
 
 async fn planning_twice_changes_nothing(store: &Store) {
@@ -41,7 +43,7 @@ async fn an_outcome_settles_once(store: &Store) {
         let early = store.settle(tenant, &place, &outcome, at(6, 16)).await;
         assert_eq!(early, Err(TouchError::Conflict { found: None, expected }));
         let fence = facts(store, "c").await.fence;
-        claim_at(store, &scope(), &wanted, &fence, at(6, n as u32)).await.unwrap();
+        let claim = claim_at(store, &scope(), &wanted, &fence, at(6, n as u32)).await.unwrap();
         assert_eq!(store.settle(tenant, &place, &outcome, at(6, 16)).await, Ok(Change::Made));
         assert_eq!(store.settle(tenant, &place, &outcome, at(6, 17)).await, Ok(Change::Already));
         let different = store.settle(tenant, &place, &other, at(6, 17)).await;
@@ -55,7 +57,8 @@ async fn an_outcome_settles_once(store: &Store) {
         assert_eq!((record.state, record.settled_at), (state, Some(at(6, 16))));
         assert_eq!(record.provider_id.is_some(), state == TouchState::Sent);
         assert_eq!(record.reason.is_some(), state != TouchState::Sent);
-        assert!(store.release(&scope(), &place, at(7, 1)).await.is_err());
+        assert!(store.release(&scope(), &claim.held, at(7, 1)).await.is_err());
+        assert!(store.mark_call(tenant, &claim.held, at(7, 1)).await.is_err(), "nobody may call any more");
     }
 }
 
@@ -159,12 +162,13 @@ async fn an_abandoned_claim_becomes_unknown_once_its_lease_is_over(store: &Store
     let first = claim_at(store, &scope, &settled, &fence, at(6, 14)).await.unwrap();
     let sent = Outcome::Sent { provider_id: "m-1".to_owned() };
     store.settle(&scope.tenant, &TouchKey::of(&settled), &sent, at(6, 14)).await.unwrap();
-    claim_at(store, &scope, &left, &first.fence, at(6, 15)).await.unwrap();
+    let held = claim_at(store, &scope, &left, &first.fence, at(6, 15)).await.unwrap().held;
+    store.mark_call(&scope.tenant, &held, at(6, 15)).await.unwrap();
     let shard = scope.shard_of(&customer);
     let reached = store.reached_page(&scope.tenant, shard, None, 10).await.unwrap();
     assert_eq!(reached.items[0].last_contact_at, Some(at(6, 15)));
 
-    let sweep = async |from_on, now| store.settle_abandoned(&scope.tenant, &customer, from_on, now).await;
+    let sweep = async |from_on, now| store.settle_abandoned(&scope, &customer, from_on, now).await;
     let in_time = at(6, 15) + chrono::Duration::minutes(14);
     assert_eq!(sweep(day(6), in_time).await, Ok(OpenClaims { open: 1, ..OpenClaims::default() }));
     assert_eq!(sweep(day(7), at(6, 16)).await, Ok(OpenClaims::default()), "too young a day to look at");
@@ -177,4 +181,46 @@ async fn an_abandoned_claim_becomes_unknown_once_its_lease_is_over(store: &Store
     assert_eq!((record.state, record.reason.as_deref()), (TouchState::Unknown, Some(CLAIM_ABANDONED)));
     let other = store.touch(&scope.tenant, &TouchKey::of(&settled)).await.unwrap().unwrap();
     assert_eq!(other.state, TouchState::Sent);
+}
+
+async fn a_claim_that_nobody_called_under_is_taken_over_and_its_sender_cannot_call(store: &Store) {
+    with_two_obligations(store).await;
+    let (scope, customer, wanted) = (scope(), customer_id("c"), touch("c", &["a"], ("s1", 1), 6));
+    let (tenant, place) = (&scope.tenant, TouchKey::of(&wanted));
+    let before = facts(store, "c").await.fence;
+    let slow = claim_at(store, &scope, &wanted, &before, at(6, 15)).await.unwrap().held;
+    let swept = store.settle_abandoned(&scope, &customer, day(6), at(6, 16)).await;
+    assert_eq!(swept, Ok(OpenClaims { taken_over: 1, ..OpenClaims::default() }));
+    let again = store.settle_abandoned(&scope, &customer, day(6), at(6, 16)).await;
+    assert_eq!(again, Ok(OpenClaims::default()));
+    let fence = facts(store, "c").await.fence;
+    assert_eq!((&fence.contacts, &fence.reached), (&before.contacts, &before.reached));
+    let waves =
+        store.due_waves(tenant, scope.shard_of(&customer), day(6), at(6, 16), None, 10).await.unwrap();
+    assert_eq!(waves.items.iter().map(|w| &w.place.touch).collect::<Vec<_>>(), [&place]);
+
+    let planned =
+        Err(TouchError::Conflict { found: Some(TouchState::Planned), expected: TouchState::Claimed });
+    assert_eq!(store.mark_call(tenant, &slow, at(6, 16)).await, planned);
+    let next = claim_at(store, &scope, &wanted, &fence, at(6, 16)).await.unwrap().held;
+    let other = Err(TouchError::Conflict { found: Some(TouchState::Claimed), expected: TouchState::Claimed });
+    assert_eq!(store.mark_call(tenant, &slow, at(6, 16)).await, other, "the claim is another's");
+    assert_eq!(store.release(&scope, &slow, at(6, 17)).await, Ok(Change::Already));
+    assert_eq!(store.prevent_claim(&scope, &slow, "late", at(6, 17)).await, Ok(Change::Already));
+    assert_eq!(store.mark_call(tenant, &next, at(6, 16)).await, Ok(Change::Made));
+    assert_eq!(store.mark_call(tenant, &next, at(6, 16)).await, Ok(Change::Made), "again is fine");
+    let swept = store.settle_abandoned(&scope, &customer, day(6), at(6, 18)).await;
+    assert_eq!(swept, Ok(OpenClaims { settled: 1, unknown: 1, ..OpenClaims::default() }));
+}
+
+async fn a_touch_that_kills_every_sender_fails_in_the_end(store: &Store) {
+    with_two_obligations(store).await;
+    let (scope, wanted) = (scope(), touch("c", &["a"], ("s1", 1), 6));
+    for _ in 0..crate::TAKE_OVERS_MAX {
+        let fence = facts(store, "c").await.fence;
+        claim_at(store, &scope, &wanted, &fence, at(6, 15)).await.unwrap();
+        store.settle_abandoned(&scope, &customer_id("c"), day(6), at(6, 16)).await.unwrap();
+    }
+    let record = store.touch(&scope.tenant, &TouchKey::of(&wanted)).await.unwrap().unwrap();
+    assert_eq!((record.state, record.reason.as_deref()), (TouchState::Failed, Some(CLAIM_ABANDONED)));
 }

@@ -20,6 +20,8 @@ pub(crate) struct StoredTouch {
     pub(crate) touch: Touch,
     pub(crate) state: TouchState,
     pub(crate) claimed_at: Option<DateTime<Utc>>,
+    /// Since when its provider may have been called; without it, nobody was.
+    pub(crate) called_at: Option<DateTime<Utc>>,
     pub(crate) settled_at: Option<DateTime<Utc>>,
     pub(crate) fence_version: Option<u64>,
     /// How often it was tried before this claim, and refused for now.
@@ -42,6 +44,7 @@ impl StoredTouch {
             touch,
             state: TouchState::Planned,
             claimed_at: None,
+            called_at: None,
             settled_at: None,
             fence_version: None,
             tries: 0,
@@ -80,6 +83,7 @@ impl StoredTouch {
         set(&mut item, "yv", u64::from(t.policy_version));
         set(&mut item, "i", items_text(&t.items));
         set_some(&mut item, "ca", self.claimed_at.map(|at| at.timestamp_millis()));
+        set_some(&mut item, "pa", self.called_at.map(|at| at.timestamp_millis()));
         set_some(&mut item, "sa", self.settled_at.map(|at| at.timestamp_millis()));
         set_some(&mut item, "fv", self.fence_version);
         set_some(&mut item, "tr", (self.tries > 0).then_some(u64::from(self.tries)));
@@ -125,6 +129,7 @@ impl StoredTouch {
             touch,
             state: r.read("st", "a state", |t| t.parse().ok())?,
             claimed_at: r.instant_or("ca")?,
+            called_at: r.instant_or("pa")?,
             settled_at: r.instant_or("sa")?,
             fence_version: r.number_or("fv")?,
             tries: r.number_or("tr")?.unwrap_or(0),

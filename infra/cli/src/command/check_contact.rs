@@ -21,7 +21,7 @@ use domain::tenant::Tenant;
 use runtime::decision_log::local;
 use serde::Deserialize;
 
-use crate::clock;
+use crate::{clock, moment};
 
 /// The most earlier contacts that one question may name.
 const PRIOR_MAX: usize = 10_000;
@@ -59,7 +59,7 @@ pub(crate) struct CheckContactArguments {
 }
 
 /// One question as it is asked, before it is understood. An empty jurisdiction is the tenant's own, an empty time zone
-/// that of the profile.
+/// that of the profile, where the question is no row of a file.
 #[derive(Debug)]
 struct Asked {
     jurisdiction: String,
@@ -134,16 +134,14 @@ impl<'a> Question<'a> {
                 ),
             },
         };
-        let at = DateTime::parse_from_rfc3339(&asked.at).with_context(|| {
-            format!(
-                "at: {:?} is no instant; expected one with its offset, such as 2026-07-13T10:00:00-05:00",
-                asked.at
-            )
-        })?;
+        let at = moment::read(&asked.at).context("at")?;
         let prior: Vec<Earlier> = serde_json::from_str(&asked.prior)
             .context("prior: the history cannot be read; expected a JSON list of at, channel and direct")?;
         if prior.len() > PRIOR_MAX {
             bail!("prior: {} contacts; expected at most {PRIOR_MAX}", prior.len());
+        }
+        if let Some(n) = prior.iter().position(|earlier| moment::is_leap_second(earlier.at)) {
+            bail!("prior: contact {}: at has the second 60; expected 00 to 59", n + 1);
         }
         let contact =
             |c: Earlier| Contact { at: c.at.with_timezone(&Utc), channel: c.channel, direct: c.direct };

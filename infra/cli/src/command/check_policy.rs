@@ -55,7 +55,6 @@ struct Printed<'a> {
     excepted: &'a [TextException],
 }
 
-#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
 pub(crate) fn check_policy(arguments: &CheckPolicyArguments) -> anyhow::Result<ExitCode> {
     let file = arguments.policy.display();
     let text =
@@ -99,23 +98,23 @@ pub(crate) fn check_policy(arguments: &CheckPolicyArguments) -> anyhow::Result<E
             objections: &found,
             excepted: &excepted,
         };
-        println!("{}", serde_json::to_string_pretty(&printed)?);
+        say!("{}", serde_json::to_string_pretty(&printed)?);
     } else {
         let others: String = asked.iter().skip(1).map(|j| format!(", {}", j.id())).collect();
         let profile =
             format!("profile {place} of {reviewed_on}{others}, lists of words of {}", lists_reviewed_on());
         match found.len() {
-            0 => println!("Nothing speaks against the policy {id}, version {version} ({profile})."),
-            count => println!("Objections to the policy {id}, version {version}: {count} ({profile})."),
+            0 => say!("Nothing speaks against the policy {id}, version {version} ({profile})."),
+            count => say!("Objections to the policy {id}, version {version}: {count} ({profile})."),
         }
         for objection in &found {
             match asked.len() {
-                1 => println!("  {}", objection.told()),
-                _ => println!("  {}: {}", objection.jurisdiction, objection.told()),
+                1 => say!("  {}", objection.told()),
+                _ => say!("  {}: {}", objection.jurisdiction, objection.told()),
             }
         }
         for exception in &excepted {
-            println!("  excepted: {exception}");
+            say!("  excepted: {exception}");
         }
     }
     Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(OBJECTIONS) })

@@ -22,7 +22,7 @@ use runtime::rules::RulesCache;
 use store::Store;
 
 use crate::stack::{opt_out_key, put_rules, suppression_key};
-use crate::{WRONG_USAGE, clock, demo, folder};
+use crate::{WRONG_USAGE, clock, demo, folder, moment};
 
 /// The exit code of an unknown customer, and of a token that was not made here.
 const REFUSED: u8 = 2;
@@ -57,13 +57,13 @@ pub(crate) struct ChoiceArguments {
     #[arg(long, conflicts_with_all = ["token", "link"], value_parser = EvidenceRef::new)]
     evidence: Option<EvidenceRef>,
     /// When it was said, with its offset: 2026-11-20T10:00:00-05:00; this moment where it is not said.
-    #[arg(long)]
+    #[arg(long, value_parser = moment::read)]
     at: Option<DateTime<FixedOffset>>,
     /// The moment of the report, with its offset; this one where it is not said.
-    #[arg(long)]
+    #[arg(long, value_parser = moment::read)]
     now: Option<DateTime<FixedOffset>>,
     /// The folder of the database.
-    #[arg(long, default_value = "puntual-demo")]
+    #[arg(long, visible_alias = "folder", default_value = "puntual-demo")]
     out: PathBuf,
 }
 
@@ -85,7 +85,7 @@ pub(crate) async fn choice(arguments: ChoiceArguments) -> anyhow::Result<ExitCod
     let asked = match asked(&arguments, &demo_tenant, now) {
         Ok(asked) => asked,
         Err(refusal) => {
-            eprintln!("error: {refusal:#}; nothing was recorded");
+            tell!("error: {refusal:#}; nothing was recorded");
             return Ok(ExitCode::from(REFUSED));
         }
     };
@@ -155,11 +155,10 @@ fn named(arguments: &ChoiceArguments) -> anyhow::Result<(CustomerId, Channels)> 
 }
 
 fn unknown(customer: &CustomerId) -> ExitCode {
-    eprintln!("error: customer {customer} is not known here; expected one that was imported");
+    tell!("error: customer {customer} is not known here; expected one that was imported");
     ExitCode::from(REFUSED)
 }
 
-#[expect(clippy::print_stdout, reason = "the token is what was asked for")]
 async fn print_token(
     arguments: &ChoiceArguments,
     store: &Store,
@@ -168,19 +167,14 @@ async fn print_token(
 ) -> anyhow::Result<ExitCode> {
     let (customer, channels) = named(arguments)?;
     let Channels::One(channel) = channels else {
-        eprintln!(
-            "error: --channel all with --link; expected one channel, because a link withdraws only one"
-        );
+        tell!("error: --channel all with --link; expected one channel, because a link withdraws only one");
         return Ok(ExitCode::from(WRONG_USAGE));
     };
     if store.customer_facts(&tenant.id, &customer).await?.is_none() {
         return Ok(unknown(&customer));
     }
     let issued_on = now.with_timezone(&tenant.time_zone).date_naive();
-    println!(
-        "{}",
-        opt_out_key().token(&OptOutLink { tenant: tenant.id.clone(), customer, channel, issued_on })
-    );
+    say!("{}", opt_out_key().token(&OptOutLink { tenant: tenant.id.clone(), customer, channel, issued_on }));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -235,18 +229,17 @@ fn line(channel: Channel, what: &str, purposes: &str) -> Option<String> {
     (!purposes.is_empty()).then(|| format!("{channel}: {what} for {purposes}"))
 }
 
-#[expect(clippy::print_stdout, reason = "what changed is what the command is for")]
 fn print(said: &str, outcome: &Outcome, changes: &[String]) {
     let kept = match outcome {
         Outcome::Recorded { .. } => "recorded",
         Outcome::Unchanged { .. } => "known before",
         Outcome::Suppressed { .. } | Outcome::Lifted { .. } | Outcome::ForPerson(_) => "handled",
     };
-    println!("{kept}: {said}");
+    say!("{kept}: {said}");
     if changes.is_empty() {
-        println!("nothing else changed: what is authorised is as it was before");
+        say!("nothing else changed: what is authorised is as it was before");
     }
     for change in changes {
-        println!("{change}");
+        say!("{change}");
     }
 }

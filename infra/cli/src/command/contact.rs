@@ -16,7 +16,7 @@ use domain::ids::CustomerId;
 use serde::Deserialize;
 use store::ContactRecorded;
 
-use crate::{clock, folder};
+use crate::{clock, folder, moment};
 
 /// How far the clocks of two systems may be apart.
 const SKEW_MINUTES: i64 = 5;
@@ -44,10 +44,10 @@ pub(crate) struct ContactArguments {
     #[arg(long)]
     answered: bool,
     /// The moment of the report, with its offset; this one where it is not said.
-    #[arg(long)]
+    #[arg(long, value_parser = moment::read)]
     now: Option<DateTime<FixedOffset>>,
     /// The folder of the database.
-    #[arg(long, default_value = "puntual-demo")]
+    #[arg(long, visible_alias = "folder", default_value = "puntual-demo")]
     out: PathBuf,
     /// Prints the figures as one JSON object.
     #[arg(long)]
@@ -68,13 +68,7 @@ impl Told {
     fn read(&self, now: DateTime<Utc>) -> anyhow::Result<(CustomerId, Contact)> {
         let customer = CustomerId::new(self.customer.trim()).context("customer")?;
         let channel: Channel = self.channel.trim().parse().context("channel")?;
-        let at: DateTime<FixedOffset> = DateTime::parse_from_rfc3339(self.at.trim()).with_context(|| {
-            format!(
-                "at: {:?} is no instant; expected one with its offset, such as 2026-11-20T10:00:00-05:00",
-                self.at
-            )
-        })?;
-        let at = at.with_timezone(&Utc);
+        let at = moment::read(&self.at).context("at")?.with_timezone(&Utc);
         if at > now + Duration::minutes(SKEW_MINUTES) {
             bail!("at: {at} lies in the future; expected a contact that was made");
         }
@@ -100,13 +94,13 @@ pub(crate) async fn contact(arguments: ContactArguments) -> anyhow::Result<ExitC
             Ok((customer, contact)) => store.record_contact(&scope, &customer, contact, now).await?,
             Err(error) => {
                 refused += 1;
-                eprintln!("{line}{error:#}");
+                tell!("{line}{error:#}");
                 continue;
             }
         };
         if recorded == ContactRecorded::UnknownCustomer {
             refused += 1;
-            eprintln!("{line}customer: not known here; expected one that was imported");
+            tell!("{line}customer: not known here; expected one that was imported");
         }
         *counts.entry(name(recorded)).or_default() += 1;
     }
@@ -151,13 +145,12 @@ fn told(arguments: &ContactArguments) -> anyhow::Result<Vec<(String, anyhow::Res
     Ok(rows)
 }
 
-#[expect(clippy::print_stdout, reason = "the figures are what the command is for")]
 fn print(counts: &BTreeMap<&str, usize>, json: bool) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(counts)?);
+        say!("{}", serde_json::to_string_pretty(counts)?);
     } else {
         for (name, count) in counts {
-            println!("{:<17} {count}", name.replace('_', " "));
+            say!("{:<17} {count}", name.replace('_', " "));
         }
     }
     Ok(())

@@ -3,14 +3,15 @@
 //! Invariants: what is shown names ids and no person. What is sent back waits for the next run, which decides anew; so
 //! to send back twice, or what went out meanwhile, sends nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
-use runtime::dead_letter::{DeadLetter, MessageId, QueueName, Removed, shown_body};
-use runtime::local_queue::LocalQueues;
+use runtime::dead_letter::{
+    Answer, DeadLetter, DeadLetters, Found, Listing, MessageId, QueueName, Redriven, Removed, shown_body,
+};
 use serde_json::{Value, json};
 
 use crate::{clock, folder};
@@ -26,7 +27,7 @@ pub(crate) struct DlqArguments {
     #[command(subcommand)]
     ask: Ask,
     /// The folder of the queues.
-    #[arg(long, global = true, default_value = "puntual-demo")]
+    #[arg(long, global = true, visible_alias = "folder", default_value = "puntual-demo")]
     out: PathBuf,
 }
 
@@ -65,97 +66,107 @@ enum Ask {
     },
 }
 
-pub(crate) fn dlq(arguments: DlqArguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn dlq(arguments: DlqArguments) -> anyhow::Result<ExitCode> {
     let DlqArguments { ask, out } = arguments;
     if !out.is_dir() {
         bail!("{} is no folder; expected the folder of a run", out.display());
     }
-    let path = out.join(folder::QUEUES);
+    let now = clock::now();
     match ask {
-        Ask::List { queue, json } => {
-            list(&LocalQueues::read(&path)?.dead(queue), json)?;
+        Ask::List { .. } | Ask::Inspect { .. } => operate(&folder::queues_as_they_are(&out)?, ask, now).await,
+        Ask::Redrive { .. } | Ask::Discard { .. } => {
+            let _lock = folder::lock(&out)?;
+            operate(&folder::queues(&out, now)?, ask, now).await
+        }
+    }
+}
+
+/// Does what is asked for with dead letters, wherever they lie.
+async fn operate(letters: &impl DeadLetters, ask: Ask, now: DateTime<Utc>) -> anyhow::Result<ExitCode> {
+    match ask {
+        Ask::List { queue, json } => list(&letters.list(queue.map(QueueName::as_str)).await?, json),
+        Ask::Inspect { id } => {
+            let id = MessageId::new(id);
+            match letters.inspect(&id).await? {
+                Found::Dead(letter) => inspect(&letter),
+                Found::Ended(removed) => Ok(dealt_with(&id, &removed)),
+                Found::Nothing => Ok(no_letter(&id)),
+            }
+        }
+        Ask::Redrive { id: None, .. } => {
+            let Redriven { messages, is_all } = letters.redrive_all(None, now).await?;
+            say!("{messages} messages wait in their queues again; the next run takes them");
+            if !is_all {
+                tell!("there are more; the same command takes the rest");
+            }
             Ok(ExitCode::SUCCESS)
         }
-        Ask::Inspect { id } => inspect(&LocalQueues::read(&path)?, &MessageId::new(id)),
-        Ask::Redrive { id, .. } => redrive(&out, &path, id.map(MessageId::new)),
+        Ask::Redrive { id: Some(id), .. } => {
+            let id = MessageId::new(id);
+            let done = letters.redrive(&id, now).await?;
+            Ok(said(&id, &done, "waits in its queue again; the next run takes it"))
+        }
         Ask::Discard { id, reason } => {
             if reason.trim().is_empty() {
                 bail!("--reason is empty; expected why the message is thrown away");
             }
-            discard(&out, &path, &MessageId::new(id), &reason)
+            let id = MessageId::new(id);
+            let done = letters.discard(&id, &reason, now).await?;
+            Ok(said(&id, &done, &format!("was thrown away: {reason}")))
         }
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the list is what the command is for")]
-fn list(letters: &[DeadLetter], json: bool) -> anyhow::Result<()> {
+fn list(listing: &Listing, json: bool) -> anyhow::Result<ExitCode> {
+    let Listing { letters, is_all } = listing;
     if json {
         let letters: Vec<Value> = letters.iter().map(summary).collect();
-        println!("{}", serde_json::to_string_pretty(&letters)?);
-        return Ok(());
+        say!("{}", serde_json::to_string_pretty(&letters)?);
+    } else {
+        for letter in letters {
+            let reason: String = reason_of(letter).chars().take(LISTED_CHARS_MAX).collect();
+            say!("{:<8} {:<16} {:<21} {reason}", letter.id.as_str(), letter.queue, since(letter));
+        }
+        say!("{} dead letters", letters.len());
     }
-    for letter in letters {
-        let reason: String = reason_of(letter).chars().take(LISTED_CHARS_MAX).collect();
-        println!("{:<8} {:<16} {:<21} {reason}", letter.id.as_str(), letter.queue, since(letter));
+    if !is_all {
+        tell!("there are more than are listed");
     }
-    println!("{} dead letters", letters.len());
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stdout, reason = "the message is what the command is for")]
-fn inspect(queues: &LocalQueues, id: &MessageId) -> anyhow::Result<ExitCode> {
-    let Some(letter) = queues.find(id) else { return Ok(not_dead(queues, id)) };
-    let mut shown = summary(&letter);
+fn inspect(letter: &DeadLetter) -> anyhow::Result<ExitCode> {
+    let mut shown = summary(letter);
     shown["body"] = shown_body(&letter.body);
-    println!("{}", serde_json::to_string_pretty(&shown)?);
+    say!("{}", serde_json::to_string_pretty(&shown)?);
     Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
-fn redrive(out: &Path, path: &Path, id: Option<MessageId>) -> anyhow::Result<ExitCode> {
-    let _lock = folder::lock(out)?;
-    let now = clock::now();
-    let queues = LocalQueues::open(path, now)?;
-    let Some(id) = id else {
-        let letters = queues.dead(None);
-        for letter in &letters {
-            queues.redrive(&letter.id, now)?;
+fn said(id: &MessageId, answer: &Answer, done: &str) -> ExitCode {
+    match answer {
+        Answer::Done => {
+            say!("{id} {done}");
+            ExitCode::SUCCESS
         }
-        println!("{} messages wait in their queues again; the next run takes them", letters.len());
-        return Ok(ExitCode::SUCCESS);
-    };
-    if !queues.redrive(&id, now)? {
-        return Ok(not_dead(&queues, &id));
+        Answer::Before(removed) => dealt_with(id, removed),
+        Answer::Nothing => no_letter(id),
     }
-    println!("{id} waits in its queue again; the next run takes it");
-    Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
-fn discard(out: &Path, path: &Path, id: &MessageId, reason: &str) -> anyhow::Result<ExitCode> {
-    let _lock = folder::lock(out)?;
-    let now = clock::now();
-    let queues = LocalQueues::open(path, now)?;
-    if !queues.discard(id, reason, now)? {
-        return Ok(not_dead(&queues, id));
-    }
-    println!("{id} was thrown away: {reason}");
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Says what became of a message that is no dead letter. What was sent back or thrown away before is no mistake.
-fn not_dead(queues: &LocalQueues, id: &MessageId) -> ExitCode {
-    match queues.end_of(id) {
-        Some(Removed::Redriven { at }) => eprintln!("{id} was sent back at {}; nothing to do", text(at)),
-        Some(Removed::Discarded { reason, at }) => {
-            eprintln!("{id} was thrown away at {}: {reason}; nothing to do", text(at));
-        }
-        None => {
-            eprintln!("{id} is no dead letter; expected an id of `cargo puntual dlq list`");
-            return ExitCode::from(UNKNOWN_LETTER);
+/// Says what became of a letter that is dead no more. What was sent back or thrown away before is no mistake.
+fn dealt_with(id: &MessageId, removed: &Removed) -> ExitCode {
+    match removed {
+        Removed::Redriven { at } => tell!("{id} was sent back at {}; nothing to do", text(*at)),
+        Removed::Discarded { reason, at } => {
+            tell!("{id} was thrown away at {}: {reason}; nothing to do", text(*at));
         }
     }
     ExitCode::SUCCESS
+}
+
+fn no_letter(id: &MessageId) -> ExitCode {
+    tell!("{id} is no dead letter; expected an id of `cargo puntual dlq list`");
+    ExitCode::from(UNKNOWN_LETTER)
 }
 
 fn summary(letter: &DeadLetter) -> Value {

@@ -24,11 +24,10 @@ pub(crate) struct EraseArguments {
     #[arg(long)]
     yes: bool,
     /// The folder of the database.
-    #[arg(long, default_value = "puntual-demo")]
+    #[arg(long, visible_alias = "folder", default_value = "puntual-demo")]
     out: PathBuf,
 }
 
-#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
 pub(crate) async fn erase(arguments: EraseArguments) -> anyhow::Result<ExitCode> {
     let customer = CustomerId::new(arguments.customer).context("customer")?;
     if !arguments.yes {
@@ -40,11 +39,11 @@ pub(crate) async fn erase(arguments: EraseArguments) -> anyhow::Result<ExitCode>
     let _lock = folder::lock(&arguments.out)?;
     match store.erase_customer(&scope, &customer, clock::now()).await? {
         Erased::Made { items } => {
-            println!("erased {customer}: {items} items; the audit trail and its chain stay");
+            say!("erased {customer}: {items} items; the audit trail and its chain stay");
             Ok(ExitCode::SUCCESS)
         }
         Erased::Unknown => {
-            eprintln!("customer {customer} is not known here; expected one that was imported");
+            tell!("customer {customer} is not known here; expected one that was imported");
             Ok(ExitCode::from(UNKNOWN_CUSTOMER))
         }
     }

@@ -79,7 +79,7 @@ pub(crate) async fn evidence(arguments: EvidenceArguments) -> anyhow::Result<Exi
     let tenant = tenant.id;
     let customer = CustomerId::new(&arguments.customer).context("--customer")?;
     let Some(fence) = store.fence(&tenant, &customer).await? else {
-        eprintln!("error: no import has named customer {customer} of {tenant}; nothing was written");
+        tell!("error: no import has named customer {customer} of {tenant}; nothing was written");
         return Ok(ExitCode::from(UNKNOWN_CUSTOMER));
     };
     let asked = Asked { store: &store, tenant: &tenant, profiles: &profiles, customer: &customer };
@@ -91,11 +91,10 @@ pub(crate) async fn evidence(arguments: EvidenceArguments) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stdout, reason = "what was written is what the command is for")]
 fn say(arguments: &EvidenceArguments, file: &Value) {
     let count = |section: &str| file[section].as_array().map_or(0, Vec::len);
     let erased = if file["erased_at_ms"].is_null() { "" } else { " The customer's data was erased." };
-    println!(
+    say!(
         "Wrote {}: {} entries and {} touches of customer {}.{erased}",
         arguments.out.display(),
         count("entries"),

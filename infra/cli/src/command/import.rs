@@ -39,7 +39,7 @@ pub(crate) struct ImportArguments {
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     shift_days: i64,
     /// The folder of the database.
-    #[arg(long, default_value = "puntual-demo")]
+    #[arg(long, visible_alias = "folder", default_value = "puntual-demo")]
     out: PathBuf,
     /// The number of the source; a file with a lower one never overwrites a later one. The present second, where it is
     /// not said.
@@ -89,7 +89,7 @@ impl Listing {
         if !json {
             let column = error.column.as_ref().map_or(String::new(), |c| format!(", column {c:?}"));
             let RowError { line, problem, expected, .. } = error;
-            eprintln!("line {line}{column}: {problem} [{}]; expected {expected}", error.code.as_str());
+            tell!("line {line}{column}: {problem} [{}]; expected {expected}", error.code.as_str());
         } else if self.bad_rows.len() < BAD_ROWS_KEPT_MAX {
             self.bad_rows.push(error.clone());
         }
@@ -98,7 +98,7 @@ impl Listing {
 
 fn dry_run(arguments: &ImportArguments, mapping: &Mapping) -> anyhow::Result<ExitCode> {
     let source = Source::open(&arguments.file)?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(crate::output::stdout());
     let mut listing = Listing::default();
     // Eight bytes a row, so that a file of a million rows stays small; sorted and counted at the end.
     let mut customers: Vec<u64> = Vec::new();
@@ -222,7 +222,7 @@ async fn store_file(
     bar.finish_and_clear();
     let report = imported.with_context(|| format!("{}", arguments.file.display()))?;
     if report.already_imported {
-        eprintln!("this file was imported before; nothing changed");
+        tell!("this file was imported before; nothing changed");
         if !arguments.json {
             return Ok(ExitCode::SUCCESS);
         }
@@ -236,19 +236,18 @@ async fn store_file(
     print_listing(&listing, arguments.json)
 }
 
-#[expect(clippy::print_stdout, reason = "the listing is what the command is for")]
 fn print_listing(listing: &Listing, json: bool) -> anyhow::Result<ExitCode> {
     if json {
-        println!("{}", serde_json::to_string_pretty(listing)?);
+        say!("{}", serde_json::to_string_pretty(listing)?);
     } else {
         let Listing { rows, records, bad, repeated, blank, customers, .. } = listing;
-        eprintln!(
+        tell!(
             "{rows} rows: {records} good of {customers} customers, {bad} bad, {repeated} repeated, {blank} blank"
         );
     }
     if let Some(counts) = listing.stored.filter(|_| !json) {
         let changed = counts.obligations_changed + counts.customers_changed + counts.payments_changed;
-        eprintln!(
+        tell!(
             "stored: {} new customers, {} new obligations, {} new payments, {changed} changed; {} unchanged, {} older than \
              what is stored, {} not known yet on the day, {} of erased customers rejected",
             counts.customers_new,

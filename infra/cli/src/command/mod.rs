@@ -18,4 +18,6 @@ pub(crate) mod simulate;
 pub(crate) mod sms;
 pub(crate) mod template_check;
 pub(crate) mod test;
+pub(crate) mod unknown;
+pub(crate) mod up;
 pub(crate) mod verify;

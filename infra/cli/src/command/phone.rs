@@ -30,12 +30,11 @@ struct Case {
     input: String,
 }
 
-#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
 pub(crate) fn phone(arguments: PhoneArguments) -> anyhow::Result<ExitCode> {
     if let Some(path) = &arguments.vectors {
         let mut reader = csv::Reader::from_path(path)
             .with_context(|| format!("the file {} cannot be read", path.display()))?;
-        let mut writer = csv::Writer::from_writer(std::io::stdout().lock());
+        let mut writer = csv::Writer::from_writer(crate::output::stdout());
         writer.write_record(["input", "valid", "e164", "type"])?;
         for case in reader.deserialize::<Case>() {
             let case = case.with_context(|| format!("{}", path.display()))?;
@@ -54,11 +53,11 @@ pub(crate) fn phone(arguments: PhoneArguments) -> anyhow::Result<ExitCode> {
     let region = Country::new(&arguments.region.unwrap_or_default()).context("--region")?;
     match parse(region, &arguments.number.unwrap_or_default()) {
         Ok(phone) => {
-            println!("valid, {}, {}", phone.e164.reveal(), phone.kind);
+            say!("valid, {}, {}", phone.e164.reveal(), phone.kind);
             Ok(ExitCode::SUCCESS)
         }
         Err(problem) => {
-            println!("not valid: the number {problem}");
+            say!("not valid: the number {problem}");
             Ok(ExitCode::FAILURE)
         }
     }

@@ -1,6 +1,6 @@
 //! `cargo puntual replay`: real history, day by day, through the functions that run every day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use clap::Args;
 use domain::calendar::HolidayTable;
 use domain::import::record::{AccountRow, Record};
 use domain::jurisdiction::{Jurisdiction, TenantJurisdictions};
+use domain::locale::Country;
 use domain::policy::Policy;
 use domain::tenant::Tenant;
 use import_accounts::{ReadOptions, ReadSummary, RowOutcome, read_records};
@@ -56,7 +57,7 @@ pub(crate) struct ReplayArguments {
     #[arg(long)]
     to: NaiveDate,
     /// The folder for the messages, the verdicts, the summary and the database.
-    #[arg(long)]
+    #[arg(long, visible_alias = "folder")]
     out: PathBuf,
     /// Prints the figures as one JSON object.
     #[arg(long)]
@@ -90,9 +91,13 @@ pub(crate) async fn replay(arguments: ReplayArguments) -> anyhow::Result<ExitCod
     let tenant = tenant_of(jurisdiction, &parsed)?;
     let profiles = TenantJurisdictions::new(&tenant, arguments.from).context("the demo's contact rules")?;
     let jurisdiction = profiles.own()?;
-    policy_check::refuse(&policy, &parsed, &[jurisdiction], &tenant, arguments.from)
-        .with_context(|| format!("{}", arguments.policy.display()))?;
+    let may_be_used = |asked: &[&Jurisdiction]| {
+        policy_check::refuse(&policy, &parsed, asked, &tenant, arguments.from)
+            .with_context(|| format!("{}", arguments.policy.display()))
+    };
+    may_be_used(&profiles.of_customers()?)?;
     let (rows, read, digest) = read_rows(&arguments)?;
+    may_be_used(&profiles_of(&rows, &profiles)?)?;
     let out = arguments.out.as_path();
     fs::create_dir_all(out).with_context(|| format!("the folder {} cannot be made", out.display()))?;
     let _lock = folder::lock(out)?;
@@ -137,6 +142,24 @@ fn tenant_of(jurisdiction: &Jurisdiction, policy: &Policy) -> anyhow::Result<Ten
     })
 }
 
+/// The profiles of everybody in the file whom those of the lender do not protect. They are no more than there are
+/// profiles, however many countries the file names.
+fn profiles_of<'a>(
+    rows: &[AccountRow],
+    profiles: &'a TenantJurisdictions,
+) -> anyhow::Result<Vec<&'a Jurisdiction>> {
+    let known = profiles.of_customers()?;
+    let countries: BTreeSet<Country> = rows.iter().filter_map(|row| row.customer.country).collect();
+    let mut others: Vec<&Jurisdiction> = Vec::new();
+    for country in countries {
+        let one = profiles.for_country(Some(country))?;
+        if known.iter().chain(&others).all(|asked| asked.id() != one.id()) {
+            others.push(one);
+        }
+    }
+    Ok(others)
+}
+
 fn read_rows(arguments: &ReplayArguments) -> anyhow::Result<(Vec<AccountRow>, ReadSummary, String)> {
     let (_, mapping) = ledger::mapping(&arguments.mapping)?;
     let source = Source::open(&arguments.file)?;
@@ -151,7 +174,7 @@ fn read_rows(arguments: &ReplayArguments) -> anyhow::Result<(Vec<AccountRow>, Re
             RowOutcome::Record(Record::Payment(_)) => {
                 return Err("a file of payments; expected one of receivables".into());
             }
-            RowOutcome::Bad(errors) => errors.iter().for_each(|error| eprintln!("{error}")),
+            RowOutcome::Bad(errors) => errors.iter().for_each(|error| tell!("{error}")),
         }
         Ok(())
     })
@@ -263,17 +286,19 @@ fn history_of(row: &AccountRow) -> ObligationHistory {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the report is what the command is for")]
 fn print(arguments: &ReplayArguments, totals: &Totals, report: &Report, json: &str, out: &Path) {
     if arguments.json {
-        print!("{json}");
+        say_part!("{json}");
         return;
     }
-    println!(
+    say!(
         "Replayed    {} days, {} to {}, under {}",
-        totals.days, arguments.from, arguments.to, arguments.jurisdiction
+        totals.days,
+        arguments.from,
+        arguments.to,
+        arguments.jurisdiction
     );
-    print!("{totals}");
-    print!("{report}");
-    println!("Files       {}", out.display());
+    say_part!("{totals}");
+    say_part!("{report}");
+    say!("Files       {}", out.display());
 }

@@ -29,7 +29,7 @@ const PAGES_MAX: usize = 100_000;
 #[derive(Debug, Args)]
 pub(crate) struct RetainArguments {
     /// The folder of the database.
-    #[arg(long, default_value = "puntual-demo")]
+    #[arg(long, visible_alias = "folder", default_value = "puntual-demo")]
     out: PathBuf,
     /// The day to judge by; the tenant's own today where it is not said.
     #[arg(long)]
@@ -39,7 +39,6 @@ pub(crate) struct RetainArguments {
     dry_run: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "who was erased is what the command is for")]
 pub(crate) async fn retain(arguments: RetainArguments) -> anyhow::Result<ExitCode> {
     let (store, scope, demo_tenant) = folder::open(&arguments.out).await?;
     let _lock = folder::lock(&arguments.out)?;
@@ -65,21 +64,21 @@ pub(crate) async fn retain(arguments: RetainArguments) -> anyhow::Result<ExitCod
                 continue;
             }
             if arguments.dry_run {
-                println!("would erase {customer}");
+                say!("would erase {customer}");
             } else if let Erased::Made { items } = store.erase_customer(&scope, customer, now).await? {
-                println!("erased {customer}: {items} items");
+                say!("erased {customer}: {items} items");
             }
             erased += 1;
         }
         cursor = page.next;
         if cursor.is_none() {
             let kept: usize = stays.values().sum();
-            println!(
+            say!(
                 "{erased} customers {}, {kept} stay",
                 if arguments.dry_run { "would be erased" } else { "erased" }
             );
             for (reason, count) in stays {
-                println!("{count} {}", reason.as_str());
+                say!("{count} {}", reason.as_str());
             }
             return Ok(ExitCode::SUCCESS);
         }

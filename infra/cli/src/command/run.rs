@@ -24,7 +24,7 @@ use import_accounts::ReadOptions;
 use import_accounts::import::{ImportJob, import_file, import_key};
 use plan_shard::{Limit, Overfull};
 use runtime::decision_log::{DecisionLine, DecisionLog};
-use runtime::local_queue::LocalQueues;
+use scan_due::SWEEP_HOURS_BACK_MAX;
 use serde::Serialize;
 use store::Scope;
 
@@ -33,6 +33,7 @@ use crate::decisions::day_lines;
 use crate::demo;
 use crate::folder;
 use crate::ledger::Source;
+use crate::moment;
 use crate::policy_check;
 use crate::progress;
 use crate::replay::checkpoint::refuse_folder;
@@ -50,10 +51,10 @@ pub(crate) struct RunArguments {
     #[arg(long, default_value_t = 7)]
     seed: u64,
     /// The folder for the portfolio, the database and the messages.
-    #[arg(long, default_value = "puntual-demo")]
+    #[arg(long, visible_alias = "folder", default_value = "puntual-demo")]
     out: PathBuf,
     /// The moment of the work, such as 2026-11-23T08:00:00-05:00; today's scan hour where it is not said.
-    #[arg(long)]
+    #[arg(long, value_parser = moment::read)]
     at: Option<DateTime<FixedOffset>>,
     /// Prints the figures as one JSON object.
     #[arg(long)]
@@ -99,7 +100,7 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let _lock = folder::lock(out)?;
     refuse_folder(out)?;
     let tenant: Tenant = toml::from_str(demo::TENANT).context("the demo's tenant")?;
-    let at = moment(&arguments, &tenant)?;
+    let at = moment_of(&arguments, &tenant)?;
     let today = at.with_timezone(&tenant.time_zone).date_naive();
     let profiles = TenantJurisdictions::new(&tenant, today).context("the demo's contact rules")?;
     let policy = Policy::parse(demo::POLICY)?;
@@ -112,7 +113,7 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let journal = out.join(format!("decisions-{today}.journal.jsonl"));
     let log =
         DecisionLog::journal(&journal).with_context(|| format!("{} cannot be written", journal.display()))?;
-    let queues = LocalQueues::open(&out.join(folder::QUEUES), at)?;
+    let queues = folder::queues(out, at)?;
     let database = out.join(folder::DATABASE);
     let stack = LocalStack::open(&database, queues, outbox, &tenant, demo::POLICY, log).await?;
     let mut messages = Tail::at_end(&messages_file)?;
@@ -130,7 +131,10 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     }
     stack.drain(at, &|| bar.tick()).await?;
     bar.finish_and_clear();
-    let open_ends = OpenEnds { unknown: stack.sweep(at).await?, dead_letters: stack.dead_letters() };
+    let open_ends = OpenEnds {
+        unknown: stack.sweep(SWEEP_HOURS_BACK_MAX, at).await?,
+        dead_letters: stack.dead_letters(),
+    };
     let lines = day_lines(stack.take_decisions());
     let (kept, mut decisions) = earlier_sends(&[&decisions_file, &journal], &lines)?;
     for line in &lines {
@@ -143,6 +147,7 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     folder::write_whole(&decisions_file, decisions.as_bytes())?;
     fs::remove_file(&journal)?;
     messages.read_new(|line| totals.add_message(line))?;
+    totals.add_prevented(stack.take_prevented());
     totals.take_capacity(&stack.store);
     let seconds = started.elapsed().as_secs_f64();
     print(&arguments, &tenant, at, &Figures { totals: &totals, overfull: &overfull, open_ends, seconds })?;
@@ -150,10 +155,9 @@ pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Tells of open hours that are too short for the plan.
-#[expect(clippy::print_stdout, reason = "what cannot be sent in time is part of the report")]
 fn warn_of(overfull: &[Overfull], tenant: &Tenant) {
     for hours in overfull {
-        println!("{}", told(hours, tenant));
+        say!("{}", told(hours, tenant));
     }
 }
 
@@ -230,7 +234,7 @@ async fn import_portfolio(
     Ok(())
 }
 
-fn moment(arguments: &RunArguments, tenant: &Tenant) -> anyhow::Result<DateTime<Utc>> {
+fn moment_of(arguments: &RunArguments, tenant: &Tenant) -> anyhow::Result<DateTime<Utc>> {
     match arguments.at {
         Some(at) => Ok(at.with_timezone(&Utc)),
         None => {
@@ -251,7 +255,6 @@ fn portfolio(arguments: &RunArguments, today: NaiveDate) -> anyhow::Result<PathB
     Ok(path)
 }
 
-#[expect(clippy::print_stdout, reason = "the report is what the command is for")]
 fn print(
     arguments: &RunArguments,
     tenant: &Tenant,
@@ -264,21 +267,21 @@ fn print(
         let folder = arguments.out.as_path();
         let printed =
             Printed { at, totals, unit_rates: totals.unit_rates(), overfull, open_ends, folder, seconds };
-        println!("{}", serde_json::to_string_pretty(&printed)?);
+        say!("{}", serde_json::to_string_pretty(&printed)?);
         return Ok(());
     }
-    println!("Puntual · {} · {}", tenant.lender.name, at.format("%A %Y-%m-%d %H:%M %:z"));
-    print!("{totals}");
+    say!("Puntual · {} · {}", tenant.lender.name, at.format("%A %Y-%m-%d %H:%M %:z"));
+    say_part!("{totals}");
     let OpenEnds { unknown, dead_letters } = open_ends;
     if unknown > 0 {
-        println!(
-            "Unknown     {unknown} messages may have gone out or not; they are never sent again by themselves"
+        say!(
+            "Unknown     {unknown} messages may have gone out or not; `cargo puntual unknown list` names them"
         );
     }
     if dead_letters > 0 {
-        println!("Dead        {dead_letters} messages of the queues; `cargo puntual dlq list` says why");
+        say!("Dead        {dead_letters} messages of the queues; `cargo puntual dlq list` says why");
     }
-    println!("Messages    {}", arguments.out.join("messages.jsonl").display());
-    println!("Verdicts    {}", arguments.out.join(format!("decisions-{}.jsonl", at.date_naive())).display());
+    say!("Messages    {}", arguments.out.join("messages.jsonl").display());
+    say!("Verdicts    {}", arguments.out.join(format!("decisions-{}.jsonl", at.date_naive())).display());
     Ok(())
 }

@@ -79,7 +79,7 @@ pub(crate) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<ExitCode
     };
     found.broken.sort_by_key(|report| report.seed);
     let seconds = (started.elapsed().as_secs_f64() * 10.0).round() / 10.0;
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::output::stdout();
     if arguments.json {
         let broken_seeds = found.broken.iter().map(|r| r.seed).take(SHOWN_MAX).collect();
         serde_json::to_writer(&mut out, &Summary { totals: &found.totals, seconds, broken_seeds })?;
@@ -89,9 +89,9 @@ pub(crate) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<ExitCode
     }
     for report in found.broken.iter().take(SHOWN_MAX) {
         for violation in &report.violations {
-            eprintln!("seed {}: {violation}", report.seed);
+            tell!("seed {}: {violation}", report.seed);
         }
-        eprintln!("see it again: cargo puntual simulate --seed {} --verbose", report.seed);
+        tell!("see it again: cargo puntual simulate --seed {} --verbose", report.seed);
     }
     Ok(if found.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
 }
@@ -100,7 +100,7 @@ fn one_world(seed: u64, verbose: bool) -> anyhow::Result<Found> {
     let report = run(&mut Simulator::new()?, seed, Options::traced(verbose))?;
     // The trace is for people, so that standard output stays what a program reads.
     for line in &report.trace {
-        eprintln!("{line}");
+        tell!("{line}");
     }
     let mut found = Found::default();
     found.take(report);

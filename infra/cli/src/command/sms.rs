@@ -29,12 +29,11 @@ struct Case {
     text_unicode_escape: String,
 }
 
-#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
 pub(crate) fn sms(arguments: SmsArguments) -> anyhow::Result<ExitCode> {
     if let Some(path) = &arguments.vectors {
         let mut reader = csv::Reader::from_path(path)
             .with_context(|| format!("the file {} cannot be read", path.display()))?;
-        let mut writer = csv::Writer::from_writer(std::io::stdout().lock());
+        let mut writer = csv::Writer::from_writer(crate::output::stdout());
         writer.write_record(["name", "encoding", "units", "segments"])?;
         for case in reader.deserialize::<Case>() {
             let case = case.with_context(|| format!("{}", path.display()))?;
@@ -56,6 +55,6 @@ pub(crate) fn sms(arguments: SmsArguments) -> anyhow::Result<ExitCode> {
     let text = if arguments.transliterate { transliterate(&text).into_owned() } else { text };
     let size = measure(&text);
     let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    println!("{}, {}, {}", size.encoding, counted(size.units, "unit"), counted(size.parts, "part"));
+    say!("{}, {}, {}", size.encoding, counted(size.units, "unit"), counted(size.parts, "part"));
     Ok(ExitCode::SUCCESS)
 }

@@ -44,7 +44,7 @@ struct Exception {
 
 /// Checks the template of a workspace.
 pub(crate) fn check_template(root: &Path) -> anyhow::Result<()> {
-    eprintln!("== deployment template");
+    tell!("== deployment template");
     let programs = install(root)?;
     let mut found = cfn_lint_findings(&output(
         Command::new(programs.join("cfn-lint")).current_dir(root).args(["--format", "json", "--", TEMPLATE]),
@@ -69,7 +69,7 @@ fn install(root: &Path) -> anyhow::Result<PathBuf> {
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(programs);
     }
-    eprintln!("== installing cfn-lint and checkov from PyPI into {ENVIRONMENT}");
+    tell!("== installing cfn-lint and checkov from PyPI into {ENVIRONMENT}");
     let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment).status();
     if !made.is_ok_and(|status| status.success()) {
         bail!("{ENVIRONMENT} could not be made; expected python3 with its module venv");

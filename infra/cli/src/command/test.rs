@@ -43,7 +43,7 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
         ]),
     )?;
     step("tests", cargo(&root).args(["test", "--workspace", "--all-features", "--no-fail-fast"]))?;
-    eprintln!("== worlds of the simulator");
+    tell!("== worlds of the simulator");
     pass_every_world()?;
     if !arguments.skip_template {
         check_template(&root)?;
@@ -54,9 +54,9 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
     if installed("cargo-deny") {
         step("licences and sources", cargo(&root).args(["deny", "check"]))?;
     } else {
-        eprintln!("== licences and sources: left out, cargo-deny is not installed");
+        tell!("== licences and sources: left out, cargo-deny is not installed");
     }
-    eprintln!("== every check passed");
+    tell!("== every check passed");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -74,7 +74,7 @@ fn cargo(root: &Path) -> Command {
 }
 
 fn step(what: &str, command: &mut Command) -> anyhow::Result<()> {
-    eprintln!("== {what}");
+    tell!("== {what}");
     let status =
         command.stdin(Stdio::null()).status().with_context(|| format!("{what} could not be started"))?;
     if !status.success() {
@@ -122,7 +122,7 @@ fn rustup_adds_wasm(root: &Path) -> bool {
     if std::env::var_os("RUSTUP_AUTO_INSTALL").is_some_and(|v| v == "0") {
         return false;
     }
-    eprintln!("== installing the standard library for {WASM_TARGET} with rustup");
+    tell!("== installing the standard library for {WASM_TARGET} with rustup");
     let mut command = Command::new("rustup");
     command.current_dir(root).args(["target", "add", WASM_TARGET]);
     command.stdin(Stdio::null()).status().is_ok_and(|status| status.success())
@@ -132,7 +132,7 @@ fn install_debian_toolchain() -> anyhow::Result<()> {
     if Path::new("/usr/bin/cargo").exists() && Path::new("/usr/bin/rustc").exists() && debian_has_sources() {
         return Ok(());
     }
-    eprintln!("== installing Debian's packages {}", DEBIAN_PACKAGES.join(" "));
+    tell!("== installing Debian's packages {}", DEBIAN_PACKAGES.join(" "));
     step("package lists", Command::new("apt-get").args(["update", "-qq"]))?;
     step(
         "packages",

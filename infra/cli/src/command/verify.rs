@@ -25,7 +25,6 @@ pub(crate) struct VerifyArguments {
     json: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "the finding is what the command is for")]
 pub(crate) fn verify_file(arguments: &VerifyArguments) -> anyhow::Result<ExitCode> {
     let VerifyArguments { file, json } = arguments;
     let unreadable = || format!("the file {} cannot be read", file.display());
@@ -35,7 +34,7 @@ pub(crate) fn verify_file(arguments: &VerifyArguments) -> anyhow::Result<ExitCod
     opened.take(BYTES_MAX + 1).read_to_end(&mut text).with_context(unreadable)?;
     match verify(&text) {
         Ok(found) => {
-            println!("{}", if *json { as_json(&found).to_string() } else { in_words(&found) });
+            say!("{}", if *json { as_json(&found).to_string() } else { in_words(&found) });
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
@@ -47,12 +46,12 @@ pub(crate) fn verify_file(arguments: &VerifyArguments) -> anyhow::Result<ExitCod
                     VerifyError::NotEvidence(_) => (None, None, None),
                 };
                 let problem = error.to_string();
-                println!(
+                say!(
                     "{}",
                     json!({"verified": false, "entry": entry, "place": place, "at": at, "problem": problem})
                 );
             }
-            eprintln!("error: {}: {error}", file.display());
+            tell!("error: {}: {error}", file.display());
             Ok(ExitCode::from(match error {
                 VerifyError::Broken(_) => BROKEN,
                 VerifyError::NotEvidence(_) => WRONG_USAGE,

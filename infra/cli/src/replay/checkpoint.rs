@@ -15,7 +15,7 @@ use super::Files;
 use crate::report::Totals;
 
 /// Raised with every change of what the database holds.
-const CHECKPOINT_VERSION: u32 = 2;
+const CHECKPOINT_VERSION: u32 = 3;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Checkpoint {

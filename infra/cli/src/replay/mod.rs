@@ -26,6 +26,8 @@ use crate::stack::LocalStack;
 use checkpoint::Checkpoint;
 use timeline::Timeline;
 
+/// How far back the daily sweep looks, in hours: past the one before it.
+const SWEEP_HOURS_BACK: u16 = 48;
 /// How many days lie between two checkpoints.
 const CHECKPOINT_EVERY_DAYS: u64 = 28;
 /// The most waves of one day: one a minute.
@@ -90,6 +92,7 @@ impl Replay<'_> {
                 decisions.write_all(b"\n")?;
             }
             messages.read_new(|line| totals.add_message(line))?;
+            totals.add_prevented(stack.take_prevented());
             totals.days += 1;
             bar.inc(1);
             let next = day.checked_add_days(Days::new(1)).context("the calendar ends")?;
@@ -105,7 +108,7 @@ impl Replay<'_> {
         Ok(totals)
     }
 
-    /// One day: its facts at midnight, then waves and the scan in the order of their moments.
+    /// One day: its facts at midnight, then waves, and the scan with the sweep before it, in the order of their moments.
     async fn one_day(&self, stack: &LocalStack, day: NaiveDate, totals: &mut Totals) -> anyhow::Result<()> {
         let zone = self.tenant.time_zone;
         let facts = self.timeline.facts_of(day, day == self.from);
@@ -133,6 +136,7 @@ impl Replay<'_> {
                     last_wave = Some(at);
                 }
                 _ if !scanned => {
+                    stack.sweep(SWEEP_HOURS_BACK, scan_at).await?;
                     stack.scan(scan_at, &|| ()).await?;
                     scanned = true;
                 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Case, MOMENTS, Own, Raw, RawCap};
+use super::{Case, MOMENTS, Own, QUESTIONS, Question, Raw, RawCap};
 use crate::channel::Channel;
 use crate::contact::Contact;
 
@@ -112,30 +112,41 @@ const NEAR: [(&str, &str); 18] = [
     ("America/Santiago", "2029-09-18T03:00:00Z"),
 ];
 
-pub(super) fn case() -> impl Strategy<Value = Case> {
+/// A contact in the days around a moment, with what was sent before it.
+fn question() -> impl Strategy<Value = (TimeDelta, Channel, Vec<Sent>)> {
     let seconds =
         prop_oneof![-7_200_i64..7_200, -345_600_i64..345_600, (-5_760_i64..5_760).prop_map(|m| m * 60)];
+    let nanos = select(vec![0, 0, 0, 1, 500_000_000, 999_999_999]);
+    let from_near = (seconds, nanos).prop_map(|(s, n)| TimeDelta::seconds(s) + TimeDelta::nanoseconds(n));
+    let sent = (1_i64..900_000, select(Channel::ALL.to_vec()), any::<bool>(), any::<bool>());
+    (from_near, select(Channel::ALL.to_vec()), proptest::collection::vec(sent, 0..=5))
+}
+
+/// How many seconds ago, on which channel, whether it was answered, and whether it may lie ahead instead.
+type Sent = (i64, Channel, bool, bool);
+
+fn contact((ago, channel, direct, later): Sent, at: DateTime<Utc>) -> Contact {
+    // One in sixteen or so lies at or after the asked moment and must be ignored.
+    let ago = if later && ago % 8 == 0 { -(ago % 90_000) } else { ago };
+    Contact { at: at - TimeDelta::seconds(ago), channel, direct }
+}
+
+pub(super) fn case() -> impl Strategy<Value = Case> {
     let channels = proptest::sample::subsequence(Channel::ALL.to_vec(), 1..=5);
     let asked = (proptest::collection::vec(asked_day(), 8), channels);
-    let sent = (1_i64..900_000, select(Channel::ALL.to_vec()), any::<bool>(), any::<bool>());
     (
         (raw(), proptest::option::of(own()), proptest::collection::vec(-345_600_i64..345_600, MOMENTS)),
         select(NEAR.to_vec()),
-        seconds,
-        select(vec![0, 0, 0, 1, 500_000_000, 999_999_999]),
-        select(Channel::ALL.to_vec()),
-        proptest::collection::vec(sent, 0..=5),
+        proptest::collection::vec(question(), QUESTIONS),
         proptest::option::of(asked),
     )
-        .prop_map(|((raw, own, moments), (zone, near), seconds, nanos, channel, sent, asked)| {
+        .prop_map(|((raw, own, moments), (zone, near), questions, asked)| {
             let near: DateTime<Utc> = near.parse().expect("an instant");
-            let at = near + TimeDelta::seconds(seconds) + TimeDelta::nanoseconds(nanos);
-            let prior = sent.into_iter().map(|(ago, channel, direct, later)| {
-                // One in sixteen or so lies at or after the asked moment and must be ignored.
-                let ago = if later && ago % 8 == 0 { -(ago % 90_000) } else { ago };
-                Contact { at: at - TimeDelta::seconds(ago), channel, direct }
-            });
+            let question = |(from_near, channel, sent): (TimeDelta, Channel, Vec<Sent>)| {
+                let at = near + from_near;
+                Question { at, channel, prior: sent.into_iter().map(|sent| contact(sent, at)).collect() }
+            };
             let zone = zone.parse().expect("a zone");
-            Case { raw, own, moments, zone, at, channel, prior: prior.collect(), asked }
+            Case { raw, own, moments, zone, questions: questions.into_iter().map(question).collect(), asked }
         })
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use domain::csv_text::neutralise_csv;
 
 use super::{Asked, Profiles, Question};
@@ -15,14 +15,16 @@ const COLUMNS: [&str; 7] = ["id", "jurisdiction", "timezone", "purpose", "channe
 pub(super) fn check_file(path: &Path, profiles: &Profiles) -> anyhow::Result<ExitCode> {
     let place = || format!("{}", path.display());
     let mut cases = Cases::open(path, COLUMNS)?;
-    let mut writer = csv::Writer::from_writer(std::io::stdout().lock());
+    let mut writer = csv::Writer::from_writer(crate::output::stdout());
     writer.write_record(["id", "allowed", "reason", "next_allowed"])?;
     let mut bad = 0_usize;
     while let Some(Case { line, fields }) = cases.next().with_context(place)? {
         let (id, question) = match fields {
             Ok([id, jurisdiction, timezone, purpose, channel, at, prior]) => {
+                let is_whole = named("id", &id, "a name to tell the row by")
+                    .and_then(|()| named("timezone", &timezone, "an IANA name such as America/Bogota"));
                 let asked = Asked { jurisdiction, timezone, purpose, channel, at, prior };
-                (id, Question::of(&asked, profiles))
+                (id, is_whole.and_then(|()| Question::of(&asked, profiles)))
             }
             Err(UnreadableRow { there: [id, ..], problem }) => (id, Err(anyhow::Error::msg(problem))),
         };
@@ -36,11 +38,17 @@ pub(super) fn check_file(path: &Path, profiles: &Profiles) -> anyhow::Result<Exi
             }
             Err(problem) => {
                 bad += 1;
-                eprintln!("line {line}, id {id:?}: {problem:#}");
+                tell!("line {line}, id {id:?}: {problem:#}");
                 writer.write_record([&*written, "false", "error", ""])?;
             }
         }
     }
     writer.flush()?;
     Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A field of a row that must say something: what is left out of a file is more likely forgotten than meant.
+fn named(column: &str, field: &str, expected: &str) -> anyhow::Result<()> {
+    ensure!(!field.trim().is_empty(), "{column} is empty; expected {expected}");
+    Ok(())
 }

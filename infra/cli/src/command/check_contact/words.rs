@@ -8,7 +8,6 @@ use runtime::decision_log::local;
 use super::Question;
 use crate::clock;
 
-#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
 pub(super) fn say(question: &Question<'_>) {
     let what = format!("{} by {} on {}", question.purpose, question.channel, moment(question));
     let reviewed = question.jurisdiction.reviewed_on();
@@ -16,20 +15,20 @@ pub(super) fn say(question: &Question<'_>) {
     match question.answer() {
         ContactAnswer::Allowed(permission) => {
             let cite = permission.cite.unwrap_or("no article");
-            println!("Allowed: {what}.\nGrounds: {cite} ({}; {profile}).", permission.basis.as_str());
+            say!("Allowed: {what}.\nGrounds: {cite} ({}; {profile}).", permission.basis.as_str());
             if permission.exempt {
-                println!("Exempt: neither hours nor limits apply.");
+                say!("Exempt: neither hours nor limits apply.");
             }
             say_what_allowed_it(question);
         }
         ContactAnswer::Refused(refusal) => {
             let cite = refusal.cite.unwrap_or("no article");
-            println!("Not allowed: {what}.\nReason: {}.", refusal.code);
-            println!("Grounds: {cite} ({}; {profile}).", refusal.basis.as_str());
+            say!("Not allowed: {what}.\nReason: {}.", refusal.code);
+            say!("Grounds: {cite} ({}; {profile}).", refusal.basis.as_str());
             if let Some(adjustment) = refusal.adjustment {
-                println!("Decided by the tenant's own rule: {}.", described(adjustment));
+                say!("Decided by the tenant's own rule: {}.", described(adjustment));
             }
-            println!("Next allowed: {}.", next(question.next_allowed_at()));
+            say!("Next allowed: {}.", next(question.next_allowed_at()));
         }
     }
     say_what_is_needed(question);
@@ -58,34 +57,32 @@ fn described(adjustment: &Adjustment) -> String {
 }
 
 /// What the tenant added to a contact that the profile alone refuses.
-#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
 fn say_what_allowed_it(question: &Question<'_>) {
     let Ok(base) = Jurisdiction::built_in(question.jurisdiction.id()) else { return };
     let alone = base.check(&question.query());
     if alone.is_allowed() {
         return;
     }
-    println!("The profile alone refuses it: {}.", alone.reason());
+    say!("The profile alone refuses it: {}.", alone.reason());
     for adjustment in question.jurisdiction.adjustments_for(question.purpose, question.channel) {
-        println!("Allowed by the tenant's own rule: {}.", described(adjustment));
+        say!("Allowed by the tenant's own rule: {}.", described(adjustment));
     }
 }
 
 /// The gates and the consent that this answer, which is about hours and limits, does not look at.
-#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
 fn say_what_is_needed(question: &Question<'_>) {
     let (profile, purpose, channel) = (question.jurisdiction, question.purpose, question.channel);
     let consent = &profile.duties().consent;
     for gate in profile.requires(purpose, channel) {
         match gate {
-            Requirement::OptIn => println!("Needed: opt_in, the customer agreed to {purpose} by {channel}."),
-            Requirement::OptInByOwnInitiative => println!(
+            Requirement::OptIn => say!("Needed: opt_in, the customer agreed to {purpose} by {channel}."),
+            Requirement::OptInByOwnInitiative => say!(
                 "Needed: opt_in_by_own_initiative, the customer made contact and agreed. No fact that is kept shows \
                  this, so nothing is sent."
             ),
             Requirement::NotInRegistry => {
                 let name = consent.dnc_registry.as_ref().map_or("do not contact", |r| r.name.as_str());
-                println!(
+                say!(
                     "Needed: {}, the contact point is not in the registry {name}. No fact that is kept shows this, \
                      so nothing is sent.",
                     gate.as_str()
@@ -95,26 +92,23 @@ fn say_what_is_needed(question: &Question<'_>) {
     }
     let basis = consent.channel_authorisation.as_ref();
     let basis = basis.map_or(String::new(), |word| format!(" ({word}, by the profile)"));
-    println!(
-        "Needed: consent, the customer authorised {channel} for {purpose}{basis} and did not withdraw it."
-    );
+    say!("Needed: consent, the customer authorised {channel} for {purpose}{basis} and did not withdraw it.");
 }
 
 /// How open legal questions about the contact were answered, and what the strict answers say.
-#[expect(clippy::print_stdout, reason = "the answer is what the command is for")]
 fn say_open_questions(question: &Question<'_>) {
     let profile = question.jurisdiction;
     for open in profile.questions_about(question.purpose, question.channel) {
         let Some(id) = profile.answer_to(open) else { continue };
         let means = |id: &str| open.answers.get(id).map_or("", |answer| answer.means.as_str());
-        println!("Open question {}: {}", open.id, open.asks);
+        say!("Open question {}: {}", open.id, open.asks);
         if id == open.strict {
-            println!("  Answered with the strict answer, {id}: {}.", means(id));
+            say!("  Answered with the strict answer, {id}: {}.", means(id));
             continue;
         }
-        println!("  Answered with {id}: {}.", means(id));
-        println!("  The strict answer, {}: {}. {}", open.strict, means(&open.strict), strictly(question));
-        println!("  A tenant that records no other answer has the strict one.");
+        say!("  Answered with {id}: {}.", means(id));
+        say!("  The strict answer, {}: {}. {}", open.strict, means(&open.strict), strictly(question));
+        say!("  A tenant that records no other answer has the strict one.");
     }
 }
 

@@ -1,0 +1,241 @@
+//! Messages of which nobody knows whether they went out: they stay in the report until somebody says what became of
+//! them, and a person may say it.
+//!
+//! Invariant under test: what is unknown is never forgotten and never sent again by itself.
+
+use std::fs;
+use std::process::Stdio;
+
+use channels::Fault;
+use chrono::{DateTime, Duration, Utc};
+use domain::delivery::{Report, Source, Transition};
+use domain::touch::TouchState;
+use runtime::job::DueEvent;
+use serde_json::{Value, json};
+use store::{Store, TouchEvent, TouchKey};
+use tempfile::TempDir;
+
+use crate::command_line::{mapping, path, written};
+use crate::fixture::{Borrower, Stack, TENANT, at, customer_id, puntual, run_json, run_to, text};
+
+/// A customer whose message may have gone out on the 23rd or not.
+async fn with_unknown() -> Stack {
+    let stack = Stack::new().await;
+    stack.import(1, &[Borrower::new("ana").owes("a", 20)]).await;
+    stack.outbox.fail_next(Fault::LoseRequest);
+    stack.scan(at(23, 10, 0)).await;
+    assert_eq!(stack.states("ana").await, [TouchState::Unknown]);
+    stack
+}
+
+/// How many touches are unknown, by a sweep that looks two days back.
+async fn unknown(stack: &Stack, now: DateTime<Utc>) -> usize {
+    let event = DueEvent::Sweep { tenant: stack.tenant(), hours_back: 48 };
+    stack.start(event, now).await.expect("a sweep starts").unknown
+}
+
+/// How many fences are in the open index.
+async fn in_index(stack: &Stack) -> usize {
+    let mut fences = 0;
+    for shard in 0..stack.scope.shards {
+        let page = stack.store.contacted_page(&stack.tenant(), shard, None, 100).await;
+        fences += page.expect("the index can be read").items.len();
+    }
+    fences
+}
+
+#[tokio::test]
+async fn what_is_unknown_stays_in_the_report_when_the_debt_is_paid_and_as_time_goes_by() {
+    let stack = with_unknown().await;
+    assert_eq!((unknown(&stack, at(23, 11, 0)).await, in_index(&stack).await), (1, 1));
+    stack.pay("ana", "a").await;
+    assert_eq!(unknown(&stack, at(24, 9, 0)).await, 1);
+    assert_eq!(in_index(&stack).await, 0, "whoever owes nothing is scanned no more");
+    let much_later = at(23, 10, 0) + Duration::days(400);
+    for _ in 0..2 {
+        assert_eq!(unknown(&stack, much_later).await, 1);
+    }
+
+    let touch = &stack.store.touches(&stack.tenant(), &customer_id("ana")).await.expect("touches")[0];
+    let delivered = TouchEvent {
+        transition: Transition { report: Report::Delivered, source: Source::Provider },
+        reason: String::new(),
+        at: much_later,
+        provider_id: None,
+        addresses: Vec::new(),
+    };
+    let place = TouchKey::of(&touch.touch);
+    let recorded =
+        stack.store.record_event(&stack.tenant(), &stack.secret, &place, &delivered, much_later).await;
+    recorded.expect("an event");
+    assert_eq!(unknown(&stack, much_later).await, 0);
+    let notes = stack.store.noted_unknown(&stack.tenant(), None, 10).await.expect("notes can be read");
+    assert_eq!(notes.items, [], "what is settled is noted no more");
+}
+
+#[tokio::test]
+async fn whoever_pays_is_looked_at_before_it_leaves_the_index_however_late_the_sweep() {
+    let stack = with_unknown().await;
+    stack.import(2, &[Borrower::new("bo").owes("b", 20)]).await;
+    stack.scan(at(23, 12, 0)).await;
+    stack.pay("ana", "a").await;
+    stack.pay("bo", "b").await;
+    let late = at(23, 10, 0) + Duration::days(50);
+    assert_eq!((unknown(&stack, late).await, in_index(&stack).await), (1, 0));
+    assert_eq!(stack.sent_to("ana"), Vec::<String>::new());
+}
+
+/// A folder with a customer in Peru whose text message of the 23rd may have gone out or not, and the touch.
+async fn folder_with_unknown() -> (TempDir, String) {
+    let folder = TempDir::new().expect("a folder can be made");
+    let store = Store::file(&folder.path().join("puntual.sqlite")).expect("a database");
+    let stack = Stack::on(store, toml::from_str(TENANT).expect("the demo's tenant is sound")).await;
+    let ana = Borrower::new("ana").with_sms("+51987654321").in_country("PE");
+    stack.import(1, &[ana.owes("a", 20)]).await;
+    stack.outbox.fail_next(Fault::LoseRequest);
+    stack.scan(at(23, 10, 0)).await;
+    assert_eq!(unknown(&stack, at(23, 11, 0)).await, 1);
+    let touches = stack.store.touches(&stack.tenant(), &customer_id("ana")).await.expect("touches");
+    (folder, touches[0].touch.id.to_string())
+}
+
+#[tokio::test]
+async fn a_person_settles_what_is_unknown_on_record_and_the_next_run_decides_anew() {
+    let (folder, touch) = folder_with_unknown().await;
+    let out = path(folder.path());
+    let ask = |code: i32, rest: &[&str]| run_to(code, &[&["unknown", "--folder", &out], rest].concat());
+    let settle = |code: i32, as_what: &str, by: &str| {
+        let rest =
+            ["settle", &touch, "--customer", "ana", "--as", as_what, "--by", by, "--note", "ticket 4411"];
+        ask(code, &rest)
+    };
+    let list = || -> Vec<Value> {
+        serde_json::from_slice(&ask(0, &["list", "--json"]).stdout).expect("a JSON array")
+    };
+    let listed = list();
+    assert_eq!(
+        (listed.len(), &listed[0]["touch"], &listed[0]["customer"]),
+        (1, &json!(touch), &json!("ana"))
+    );
+    assert_eq!((&listed[0]["channel"], &listed[0]["obligations"]), (&json!("sms"), &json!(["a"])));
+    let people = text(&ask(0, &["list"]).stdout);
+    assert!(people.contains(&touch) && people.ends_with("1 unknown messages\n"), "{people}");
+    let shown: Value = serde_json::from_slice(&ask(0, &["show", &touch]).stdout).expect("a JSON object");
+    assert_eq!((&shown["state"], &shown["history"][0]["source"]), (&json!("unknown"), &json!("sender")));
+
+    ask(2, &["show", "nobody's"]);
+    ask(2, &["settle", "t", "--customer", "ana", "--as", "sent", "--by", "ops-7", "--evidence", "x"]);
+    ask(2, &["settle", &touch, "--customer", "bo", "--as", "sent", "--by", "ops-7", "--evidence", "x"]);
+    ask(64, &["settle", &touch, "--customer", "ana", "--as", "sent", "--evidence", "x"]);
+    ask(64, &["settle", &touch, "--customer", "ana", "--as", "sent", "--by", "ops-7"]);
+    settle(64, "perhaps", "ops-7");
+    assert!(text(&settle(1, "sent", "ana@example.com").stderr).contains("expected the lender's own id"));
+    assert_eq!(list().len(), 1, "nothing of this was recorded");
+
+    let settled = text(&settle(0, "not-sent", "ops-7").stdout);
+    assert!(settled.contains("did not go out, by ops-7: ticket 4411"), "{settled}");
+    assert!(settled.contains("by another channel than sms"), "{settled}");
+    let again = text(&settle(0, "not-sent", "ops-8").stderr);
+    assert!(
+        again.contains("was settled as failed") && again.contains("a person, ops-7: ticket 4411"),
+        "{again}"
+    );
+    let other = text(&settle(2, "sent", "ops-7").stderr);
+    assert!(other.contains("was settled as failed") && other.contains("Nothing was recorded"), "{other}");
+    assert_eq!(list(), Vec::<Value>::new());
+    let shown = text(&ask(0, &["show", &touch, "--customer", "ana"]).stdout);
+    assert!(shown.contains("\"failed\"") && shown.contains("ops-7: ticket 4411"), "{shown}");
+
+    let day = run_json(0, &["run", "--size", "1", "--at", "2026-11-24T09:00:00-05:00", "--folder", &out]);
+    assert_eq!(day["unknown"], 0);
+    let messages = fs::read_to_string(folder.path().join("messages.jsonl")).unwrap();
+    let to_ana: Vec<Value> = messages.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let to_ana: Vec<&Value> = to_ana.iter().filter(|message| message["customer"] == "ana").collect();
+    assert_eq!(to_ana.len(), 1, "{messages}");
+    assert_eq!((&to_ana[0]["channel"], &to_ana[0]["stage"]), (&json!("email"), &json!("d3")));
+
+    let file = path(&folder.path().join("evidence.json"));
+    run_to(0, &["evidence", "--customer", "ana", "--folder", &out, "--out", &file]);
+    run_to(0, &["verify", &file]);
+    let whole = fs::read_to_string(&file).unwrap();
+    assert!(whole.contains("ops-7") && whole.contains("ticket 4411"));
+    fs::write(&file, whole.replace("ops-7", "ops-8")).unwrap();
+    let code = puntual().args(["verify", &file]).output().expect("puntual starts").status.code();
+    assert_ne!(code, Some(0), "somebody else's word");
+}
+
+#[test]
+fn what_a_payment_stops_between_plan_and_send_is_counted_by_its_reason() {
+    let folder = TempDir::new().unwrap();
+    let out = path(folder.path());
+    let day = |day: &str| {
+        let at = format!("{day}T08:00:00-05:00");
+        run_json(0, &["run", "--size", "60", "--seed", "3", "--at", &at, "--out", &out])
+    };
+    // A Sunday: what is planned waits for Monday.
+    let sunday = day("2026-11-22");
+    assert_eq!((&sunday["messages"], &sunday["prevented"]), (&json!(0), &json!({})));
+    let waiting = sunday["verdicts"]["defer"].as_u64().expect("some wait");
+    let portfolio = fs::read_to_string(folder.path().join("portfolio-60-3.csv")).unwrap();
+    let (header, rows) = portfolio.split_once('\n').expect("a header");
+    let paid_on = header.split(';').position(|column| column == "Pagado el").expect("the column");
+    let paid = rows.lines().map(|row| {
+        let mut fields: Vec<&str> = row.split(';').collect();
+        fields[paid_on] = "22/11/2026";
+        fields.join(";")
+    });
+    let paid: Vec<String> = std::iter::once(header.to_owned()).chain(paid).collect();
+    let file = written(&folder, "paid.csv", paid.join("\n") + "\n");
+    run_to(
+        0,
+        &["import", "--file", &file, "--mapping", &mapping(), "--as-of", "2026-11-22", "--folder", &out],
+    );
+    let monday = day("2026-11-23");
+    let prevented = monday["prevented"]["closed"].as_u64().unwrap_or_default();
+    assert!(prevented > 0 && prevented <= waiting, "{monday}");
+    assert_eq!(monday["prevented"].as_object().map(serde_json::Map::len), Some(1), "{monday}");
+    assert_eq!(monday["messages"], 0);
+    assert_eq!(day("2026-11-23")["prevented"], json!({}), "what was stopped is stopped once");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_nothing() {
+    let folder = TempDir::new().unwrap();
+    let out = path(folder.path());
+    let run = ["run", "--size", "30", "--at", "2026-11-23T08:00:00-05:00", "--out", &out];
+    let asked = [
+        &run[..],
+        &["--help"],
+        &["dlq", "list", "--out", &out],
+        &["unknown", "list", "--out", &out],
+        &["check-policy", "--policy", "infra/demo/policy.toml", "--jurisdiction", "CO"],
+        &["sms", "--text", "hola"],
+    ];
+    for arguments in asked {
+        let mut child = puntual()
+            .current_dir(crate::tidy::root())
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("puntual starts");
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().expect("the program ends");
+        let errors = text(&ended.stderr);
+        assert_eq!(
+            (ended.status.code(), errors.contains("panic")),
+            (Some(0), false),
+            "{arguments:?}: {errors}"
+        );
+    }
+    let sent = fs::read_to_string(folder.path().join("messages.jsonl")).unwrap();
+    assert!(!sent.is_empty(), "the work went on");
+    let mut child = puntual()
+        .args(["import", "--file", "nowhere.csv", "--mapping", "nowhere.toml"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("puntual starts");
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().expect("the program ends").code(), Some(1), "a failure stays one");
+}
