@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::channel::Channel;
+use domain::choice::OptOutKey;
 use domain::contact::{Address, Consent, ContactPoint, PersonName};
 use domain::customer::{Customer, CustomerKind, Role};
 use domain::fence::{Fence, Reached};
@@ -107,6 +108,7 @@ fn cop() -> domain::money::Currency {
 #[must_use]
 pub fn decide(tenant: &Tenant, rules: &Rules<'_>, cases: &[Case]) -> (usize, usize) {
     let suppressed = BTreeSet::new();
+    let key = OptOutKey::new(*b"bench");
     let (mut verdicts, mut messages) = (0, 0);
     for case in cases {
         let facts = Facts {
@@ -118,7 +120,8 @@ pub fn decide(tenant: &Tenant, rules: &Rules<'_>, cases: &[Case]) -> (usize, usi
         let plan = plan(rules, &facts, moment());
         verdicts += plan.verdicts.len();
         if let Some(touch) = &plan.now {
-            let context = message_context(tenant, &case.customer, &case.obligations, touch);
+            let link = tenant.opt_out_link(&key, (&case.customer.id, touch.channel), touch.on);
+            let context = message_context(tenant, &case.customer, &case.obligations, touch, link.as_ref());
             let message: Option<Message> =
                 rules.policy.templates.render(&touch.template, touch.channel, &context).ok();
             messages += usize::from(message.is_some());

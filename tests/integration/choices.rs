@@ -62,6 +62,43 @@ fn a_withdrawn_channel_is_not_used_until_it_is_granted_again() {
 }
 
 #[test]
+fn the_link_of_a_message_stops_the_next_one_and_is_kept_nowhere_else() {
+    let folder = TempDir::new().unwrap();
+    let out = path(&folder.path().join("mailed"));
+    let file = written(&folder, "mailed.csv", portfolio(&[row("Q-1", &[("Autoriza SMS", "no")])]));
+    let import = ["import", "--file", &file, "--mapping", &mapping(), "--out", &out];
+    run_to(0, &[&import[..], &["--as-of", "2026-11-22"]].concat());
+    assert_eq!(sent_until(23, &out), ["email d3"]);
+
+    let base = "https://creditoandino.example.com/baja/";
+    let messages = fs::read_to_string(Path::new(&out).join("messages.jsonl")).unwrap();
+    let mut lines = messages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let message = lines.find(|m| m["customer"] == "C-1").unwrap();
+    let body = message["body"].as_str().unwrap();
+    let link = body.split_whitespace().find(|word| word.starts_with(base)).unwrap();
+    let tag = link.rsplit('.').next().unwrap();
+
+    let said = choose(&out, "24T09", &["--token", link]);
+    assert!(said.contains("withdrew email for every purpose by a link"), "{said}");
+    assert_eq!(sent_until(30, &out), ["email d3"], "the next stage is not sent");
+
+    // Whoever reads the evidence, the verdicts or the database cannot follow the link.
+    let evidence = path(&folder.path().join("evidence.json"));
+    run_to(
+        0,
+        &["evidence", "--customer", "C-1", "--folder", &out, "--with-contact-data", "--out", &evidence],
+    );
+    run_to(0, &["verify", &evidence]);
+    let mut read = vec![evidence.into()];
+    read.extend(fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()));
+    for file in read.iter().filter(|file| file.is_file() && !file.ends_with("messages.jsonl")) {
+        let bytes = fs::read(file).unwrap();
+        let found = bytes.windows(tag.len()).any(|window| window == tag.as_bytes());
+        assert!(!found, "{} holds what the link was signed with", file.display());
+    }
+}
+
+#[test]
 fn a_link_withdraws_its_channel_and_a_forged_one_is_refused() {
     let folder = TempDir::new().unwrap();
     let out = folder_with_a_debtor(&folder, "linked");

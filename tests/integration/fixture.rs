@@ -12,6 +12,7 @@ use channels::tag::TagKey;
 use channels::{Outbox, OutboxMessage, Sender};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::channel::Channel;
+use domain::choice::OptOutKey;
 use domain::contact::{Address, Consent, ContactPoint, PersonName};
 use domain::customer::{Customer, CustomerKind, Role};
 use domain::fence::Fence;
@@ -49,6 +50,11 @@ pub(crate) fn day(of_november: u32) -> NaiveDate {
 pub(crate) fn at(of_november: u32, hour: u32, minute: u32) -> DateTime<Utc> {
     let local = day(of_november).and_hms_opt(hour, minute, 0).expect("a time of the day");
     local.and_utc() + chrono::Duration::hours(5)
+}
+
+/// The key that signs opt-out links.
+pub(crate) fn link_key() -> OptOutKey {
+    OptOutKey::new(*b"a key of the tests")
 }
 
 /// The key that signs the tags of messages.
@@ -135,6 +141,7 @@ impl Stack {
             email: email.clone(),
             sms: sms.clone(),
             suppression: secret.clone(),
+            links: link_key(),
             decisions: decisions.clone(),
             pace: delivery::Pace::Still,
         };

@@ -65,6 +65,33 @@ fn a_replay_refuses_a_policy_that_could_not_be_followed_lawfully() {
 }
 
 #[test]
+fn a_text_with_an_opt_out_link_needs_a_lender_that_has_one() {
+    let folder = TempDir::new().unwrap();
+    let tenant = folder.path().join("tenant.toml");
+    let without: String =
+        TENANT.lines().filter(|l| !l.starts_with("opt_out_url")).map(|l| l.to_owned() + "\n").collect();
+    fs::write(&tenant, &without).unwrap();
+    let policy = root().join("infra/demo/policy.toml");
+    let asked = |tenant: &str, policy: &str, code| {
+        let asked = ["check-policy", "--policy", policy, "--jurisdiction", "CO", "--tenant", tenant];
+        text(&run_to(code, &asked).stdout)
+    };
+    let (tenant, policy) = (tenant.to_str().unwrap(), policy.to_str().unwrap());
+    let told = asked(tenant, policy, 2);
+    let expected = "stage d3, template d3, email: its text has {{ opt_out_link }}, and the lender has no address for links; \
+                    expected opt_out_url in its settings";
+    assert!(told.contains(expected) && !told.contains(", sms: its text has"), "{told}");
+    let plain = POLICY.replace("{{ opt_out_link }}", "{{ lender_email }}");
+    asked(tenant, &written(&folder, &plain), 0);
+    let wrong = format!("opt_out_url = \"http://example.com\"\n{without}");
+    fs::write(tenant, wrong).unwrap();
+    let error = text(
+        &run_to(1, &["check-policy", "--policy", policy, "--jurisdiction", "CO", "--tenant", tenant]).stderr,
+    );
+    assert!(error.contains("opt_out_url") && error.contains("expected https://"), "{error}");
+}
+
+#[test]
 fn wrong_arguments_and_unknown_places_are_told_apart_from_objections() {
     run_to(64, &["check-policy", "--jurisdiction", "CO"]);
     let file = written(&TempDir::new().unwrap(), "");

@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 
 use chrono::{DateTime, NaiveTime, Timelike, Utc};
 use chrono_tz::Tz;
+use domain::choice::OptOutUrl;
 use domain::content_check::{TextException, exception_problems};
 use domain::email::parse_email;
 use domain::ids::PolicyId;
@@ -73,6 +74,9 @@ pub struct Settings {
     /// Sentences that the lists of forbidden words object to, and that it says on the record.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text_exceptions: Vec<TextException>,
+    /// Where the opt-out links of its messages lead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opt_out_url: Option<OptOutUrl>,
     /// How the lender presents itself.
     pub lender: Lender,
     /// The contact rules that the tenant adds to the profiles.
@@ -81,7 +85,7 @@ pub struct Settings {
 }
 
 /// Every key of the settings, and what is expected there.
-const KEYS: [(&str, &str); 17] = [
+const KEYS: [(&str, &str); 18] = [
     ("country", "a two-letter code of ISO 3166 such as CO"),
     ("jurisdiction", "the id of a profile such as CO"),
     ("time_zone", "a name of the IANA time zone database such as America/Bogota"),
@@ -97,6 +101,7 @@ const KEYS: [(&str, &str); 17] = [
     ("retain_days", "a whole number from 1"),
     ("countries", "a list of two-letter codes of ISO 3166"),
     ("text_exceptions", "a list of code, sentence, reason, approved_by and approved_on"),
+    ("opt_out_url", "an address that opt-out links begin with, such as https://example.com/baja"),
     ("lender", "name, phone, email, ways_to_pay, opt_out_email and opt_out_sms"),
     ("contact_rules", "contact rules by the id of a profile"),
 ];
@@ -160,7 +165,11 @@ impl Settings {
             (fields.required("shards"), fields.required("policy"), fields.optional("mapping")),
             (fields.optional("rates"), fields.optional("retain_days"), fields.required("lender")),
             (fields.optional("daily_quotas"), fields.optional("on_unknown"), fields.optional("countries")),
-            (fields.optional("text_exceptions"), fields.optional("contact_rules")),
+            (
+                fields.optional("text_exceptions"),
+                fields.optional("opt_out_url"),
+                fields.optional("contact_rules"),
+            ),
         );
         let mut mistakes = fields.mistakes;
         let (
@@ -169,7 +178,7 @@ impl Settings {
             (Some(shards), Some(policy), mapping),
             (rates, retain_days, Some(lender)),
             (daily_quotas, on_unknown, countries),
-            (text_exceptions, contact_rules),
+            (text_exceptions, opt_out_url, contact_rules),
         ) = read
         else {
             check_parts(object, &mut mistakes);
@@ -191,6 +200,7 @@ impl Settings {
             retain_days,
             countries: countries.unwrap_or_default(),
             text_exceptions: text_exceptions.unwrap_or_default(),
+            opt_out_url,
             lender,
             contact_rules: contact_rules.unwrap_or_default(),
         };
@@ -218,6 +228,7 @@ impl Settings {
             retain_days: self.retain_days,
             countries: self.countries,
             text_exceptions: self.text_exceptions,
+            opt_out_url: self.opt_out_url,
             lender: self.lender,
             contact_rules: self.contact_rules,
             paused,
@@ -279,6 +290,7 @@ impl From<Tenant> for Settings {
             retain_days: tenant.retain_days,
             countries: tenant.countries,
             text_exceptions: tenant.text_exceptions,
+            opt_out_url: tenant.opt_out_url,
             lender: tenant.lender,
             contact_rules: tenant.contact_rules,
         }

@@ -24,6 +24,7 @@ mod sns;
 pub mod tag;
 
 use chrono::{DateTime, FixedOffset};
+use domain::choice::SignedLink;
 use domain::contact::ContactPoint;
 use domain::ids::TenantId;
 use domain::template::Message;
@@ -56,6 +57,8 @@ pub struct Outgoing<'a> {
     pub lender: &'a Lender,
     /// What is sent.
     pub message: &'a Message,
+    /// The customer's own link to stop the messages of the channel, where the lender has one.
+    pub opt_out_link: Option<&'a SignedLink>,
     /// The moment of the call, with the customer's own offset.
     pub at: DateTime<FixedOffset>,
 }

@@ -3,9 +3,18 @@
 //! Invariant: whatever the lender's name or address holds, the header is printable ASCII and stays one header.
 
 use aws_smithy_types::base64;
+use domain::choice::SignedLink;
 
 /// The longest mailbox that SES takes, in characters (FromEmailAddress of the SES v2 API).
 const MAILBOX_CHARS_MAX: usize = 320;
+
+/// The longest name and value of a header together, in characters (MessageHeader of the SES v2 API; a value alone may have
+/// 995, which a name of this length keeps).
+const HEADER_CHARS_MAX: usize = 996;
+
+const LIST_UNSUBSCRIBE: &str = "List-Unsubscribe";
+/// What a mailbox posts to the link, in the words of RFC 8058.
+const ONE_CLICK: &str = "List-Unsubscribe=One-Click";
 
 /// The most bytes of text in one encoded word, so that it stays under 75 characters (RFC 2047 §2).
 const ENCODED_WORD_BYTES_MAX: usize = 45;
@@ -21,9 +30,19 @@ pub(crate) fn from(name: &str, address: &str) -> String {
     if mailbox.len() <= MAILBOX_CHARS_MAX { mailbox } else { address.to_owned() }
 }
 
-/// The value of a `List-Unsubscribe` header (RFC 2369 §3.2) that writes to the lender and names the touch.
-pub(crate) fn unsubscribe(address: &str, touch: &str) -> String {
-    format!("<mailto:{}?subject=unsubscribe%20{}>", percent(address), percent(touch))
+/// The headers that say how to unsubscribe: by writing to the lender, with the touch named (RFC 2369 §3.2), and first by
+/// one click on the customer's own link, where there is one and it fits (RFC 8058 §3.1).
+pub(crate) fn unsubscribe(
+    link: Option<&SignedLink>,
+    address: &str,
+    touch: &str,
+) -> Vec<(&'static str, String)> {
+    let written = format!("<mailto:{}?subject=unsubscribe%20{}>", percent(address), percent(touch));
+    let clicked = link.map(|link| format!("<{}>, {written}", link.reveal()));
+    match clicked.filter(|value| LIST_UNSUBSCRIBE.len() + value.len() <= HEADER_CHARS_MAX) {
+        Some(value) => vec![(LIST_UNSUBSCRIBE, value), ("List-Unsubscribe-Post", ONE_CLICK.to_owned())],
+        None => vec![(LIST_UNSUBSCRIBE, written)],
+    }
 }
 
 /// A name as a quoted string when it is plain, else as encoded words (RFC 2047 §5).
@@ -65,6 +84,7 @@ fn percent(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use domain::choice::OptOutUrl;
     use proptest::prelude::*;
 
     use super::*;
@@ -80,10 +100,25 @@ mod tests {
 
     #[test]
     fn an_address_with_a_query_stays_one_address() {
-        assert_eq!(
-            unsubscribe("cobros@x.org?bcc=y@z.org", "t 1"),
-            "<mailto:cobros@x.org%3Fbcc%3Dy@z.org?subject=unsubscribe%20t%201>"
-        );
+        let mailto = "<mailto:cobros@x.org%3Fbcc%3Dy@z.org?subject=unsubscribe%20t%201>";
+        let headers = unsubscribe(None, "cobros@x.org?bcc=y@z.org", "t 1");
+        assert_eq!(headers, [(LIST_UNSUBSCRIBE, mailto.to_owned())]);
+    }
+
+    #[test]
+    fn one_click_is_offered_where_the_link_fits() {
+        let url = OptOutUrl::try_from("https://x.org/baja".to_owned()).unwrap();
+        let headers = unsubscribe(Some(&url.link("t.k")), "a@x.org", "t1");
+        let value = "<https://x.org/baja/t.k>, <mailto:a@x.org?subject=unsubscribe%20t1>".to_owned();
+        let post = ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned());
+        assert_eq!(headers, [(LIST_UNSUBSCRIBE, value), post]);
+        for chars in 800..1_100 {
+            let headers = unsubscribe(Some(&url.link(&"k".repeat(chars))), "a@x.org", "t1");
+            assert!(
+                headers.iter().all(|(name, value)| name.len() + value.len() <= HEADER_CHARS_MAX),
+                "{chars}"
+            );
+        }
     }
 
     proptest! {

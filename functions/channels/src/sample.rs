@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDate};
 use domain::channel::{Channel, Purpose, Tone};
+use domain::choice::SignedLink;
 use domain::contact::{Address, ContactPoint};
 use domain::ids::{CustomerId, ObligationId, PolicyId, StageId, TemplateId, TenantId, TouchId};
 use domain::template::Message;
@@ -16,6 +17,7 @@ pub(crate) struct Sample {
     pub(crate) to: ContactPoint,
     pub(crate) lender: Lender,
     pub(crate) message: Message,
+    pub(crate) opt_out_link: Option<SignedLink>,
 }
 
 impl Sample {
@@ -35,6 +37,7 @@ impl Sample {
             to: &self.to,
             lender: &self.lender,
             message: &self.message,
+            opt_out_link: self.opt_out_link.as_ref(),
             at: DateTime::parse_from_rfc3339("2025-02-28T08:00:00.250-05:00").unwrap(),
         }
     }
@@ -81,6 +84,7 @@ impl Sample {
                 html: mail.then(|| "<p>Hola, su cuota vence mañana.</p>".into()),
                 sms: None,
             },
+            opt_out_link: None,
         }
     }
 }

@@ -78,18 +78,20 @@ impl SesSender {
     }
 
     fn request(&self, outgoing: &Outgoing<'_>, subject: &str) -> Result<SendEmailFluentBuilder, BuildError> {
-        let Outgoing { touch, to, lender, message, .. } = *outgoing;
+        let Outgoing { touch, to, lender, message, opt_out_link, .. } = *outgoing;
         let content = |text: &str| Content::builder().data(text).charset(UTF_8).build();
         let mut body = Body::builder().text(content(&message.text)?);
         if let Some(html) = &message.html {
             body = body.html(content(html)?);
         }
-        let unsubscribe = MessageHeader::builder()
-            .name("List-Unsubscribe")
-            .value(mailbox::unsubscribe(&lender.email, touch.id.as_str()))
-            .build()?;
-        let simple =
-            Message::builder().subject(content(subject)?).body(body.build()).headers(unsubscribe).build();
+        let headers = mailbox::unsubscribe(opt_out_link, &lender.email, touch.id.as_str());
+        let headers =
+            headers.into_iter().map(|(name, value)| MessageHeader::builder().name(name).value(value).build());
+        let simple = Message::builder()
+            .subject(content(subject)?)
+            .body(body.build())
+            .set_headers(Some(headers.collect::<Result<_, _>>()?))
+            .build();
         Ok(self
             .client
             .send_email()

@@ -19,6 +19,7 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::Sender;
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::channel::Channel;
+use domain::choice::OptOutKey;
 use domain::ids::{CustomerId, TenantId, TouchId};
 use domain::planner::{Plan, Rules};
 use domain::touch::Touch;
@@ -68,6 +69,8 @@ pub struct Deps {
     pub sms: Queue,
     /// The key that hides suppressed addresses.
     pub suppression: SuppressionKey,
+    /// The key that opt-out links are signed with.
+    pub links: OptOutKey,
     /// Where verdicts go.
     pub decisions: DecisionLog,
     /// How its calls are paced.

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use channels::{Answer, Outcome, Outgoing, ScriptedProvider, Sender};
 use chrono::NaiveDate;
+use domain::choice::OptOutKey;
 use domain::contact::{Address, Consent, ContactPoint, PersonName};
 use domain::customer::{Customer, Role};
 use domain::ids::{CustomerId, ObligationId, TouchId};
@@ -187,6 +188,7 @@ impl World {
             email: queue(),
             sms: queue(),
             suppression: SuppressionKey::new(SECRET),
+            links: OptOutKey::new(SECRET),
             decisions: DecisionLog::Off,
             pace: Pace::Running(Turns::default()),
         }

@@ -6,6 +6,7 @@
 
 use channels::{Outcome, Outgoing};
 use chrono::{DateTime, Duration, Utc};
+use domain::choice::{OptOutKey, SignedLink};
 use domain::contact::ContactPoint;
 use domain::customer::Reach;
 use domain::message::message_context;
@@ -177,7 +178,7 @@ impl AtHand<'_> {
 
     async fn call_provider(&self, touch: &Touch, now: DateTime<Utc>) -> Outcome {
         let Self { deps, rules: TenantRules { tenant, .. }, rules_for: rules, facts, .. } = *self;
-        let (point, message) = match compose(tenant, rules, facts, touch) {
+        let composed = match compose(&deps.links, tenant, rules, facts, touch) {
             Ok(composed) => composed,
             Err(reason) => return Outcome::NotSent { reason, retry: false },
         };
@@ -185,9 +186,10 @@ impl AtHand<'_> {
         let outgoing = Outgoing {
             tenant: &tenant.id,
             touch,
-            to: point,
+            to: composed.point,
             lender: &tenant.lender,
-            message: &message,
+            message: &composed.message,
+            opt_out_link: composed.opt_out_link.as_ref(),
             at: local(now, zone),
         };
         // The future of an SDK call is large and deep; on the heap it burdens neither the stack nor the compiler.
@@ -216,17 +218,27 @@ pub(crate) fn retry_after(tries: u32) -> Duration {
     Duration::minutes(doubled.min(RETRY_AFTER_MINUTES_MAX))
 }
 
+/// What one call to the provider carries. It has no `Debug`: it holds an address and a content.
+pub(crate) struct Composed<'a> {
+    point: &'a ContactPoint,
+    pub(crate) message: Message,
+    opt_out_link: Option<SignedLink>,
+}
+
 /// The message of a touch, and where it goes; the error is the reason why there is none.
 pub(crate) fn compose<'a>(
+    links: &OptOutKey,
     tenant: &domain::tenant::Tenant,
     rules: &Rules<'_>,
     facts: &'a CustomerFacts,
     touch: &Touch,
-) -> Result<(&'a ContactPoint, Message), String> {
+) -> Result<Composed<'a>, String> {
     let Reach::At(point) = facts.customer.reachable(touch.channel, touch.purpose) else {
         return Err("no_contact_point".to_owned());
     };
-    let context = message_context(tenant, &facts.customer, &facts.obligations, touch);
+    let opt_out_link = tenant.opt_out_link(links, (&facts.customer.id, touch.channel), touch.on);
+    let context = message_context(tenant, &facts.customer, &facts.obligations, touch, opt_out_link.as_ref());
     let message = rules.policy.templates.render(&touch.template, touch.channel, &context);
-    message.map(|message| (point, message)).map_err(|error| error.to_string())
+    let message = message.map_err(|error| error.to_string())?;
+    Ok(Composed { point, message, opt_out_link })
 }

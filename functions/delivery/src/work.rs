@@ -343,8 +343,8 @@ impl AtHand<'_> {
     }
 
     fn units(&self, touch: &Touch) -> u32 {
-        let composed = compose(&self.rules.tenant, self.rules_for, self.facts, touch);
+        let composed = compose(&self.deps.links, &self.rules.tenant, self.rules_for, self.facts, touch);
         // What cannot be composed is not sent.
-        composed.map_or(1, |(_, message)| message.send_units())
+        composed.map_or(1, |composed| composed.message.send_units())
     }
 }

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 pub use hours::{
     AgreedHours, DayName, HOURS_PER_REQUEST_MAX, HoursRefusal, HoursRequest, IntervalError, RequestedHours,
 };
-pub use link::{OptOutKey, OptOutLink, TOKEN_CHARS_MAX, TokenError};
+pub use link::{
+    OPT_OUT_URL_CHARS_MAX, OptOutKey, OptOutLink, OptOutUrl, OptOutUrlError, SignedLink, TOKEN_CHARS_MAX,
+    TokenError, token_mark,
+};
 
 use crate::contact::{Consent, ReplyText};
 use crate::customer::Customer;

@@ -5,13 +5,14 @@
 
 use std::num::NonZeroU32;
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
+use crate::choice::{OptOutKey, OptOutLink, OptOutUrl, SignedLink};
 use crate::content_check::TextException;
-use crate::ids::{PolicyId, TenantId};
+use crate::ids::{CustomerId, PolicyId, TenantId};
 use crate::jurisdiction::ContactRules;
 use crate::locale::{Country, Language};
 use crate::money::Currency;
@@ -294,6 +295,9 @@ pub struct Tenant {
     /// Sentences of its texts that the lists of forbidden words object to, and that it says on the record.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text_exceptions: Vec<TextException>,
+    /// Where the opt-out links of its messages lead. Without it there are none, and no text may carry one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opt_out_url: Option<OptOutUrl>,
     /// How the lender presents itself.
     pub lender: Lender,
     /// The contact rules that the tenant adds to the profiles.
@@ -305,6 +309,20 @@ pub struct Tenant {
 }
 
 impl Tenant {
+    /// The link by which a customer withdraws a channel, in a message of a day; `None` where the lender has no address
+    /// for links.
+    #[must_use]
+    pub fn opt_out_link(
+        &self,
+        key: &OptOutKey,
+        (customer, channel): (&CustomerId, Channel),
+        issued_on: NaiveDate,
+    ) -> Option<SignedLink> {
+        let url = self.opt_out_url.as_ref()?;
+        let of = OptOutLink { tenant: self.id.clone(), customer: customer.clone(), channel, issued_on };
+        Some(url.link(&key.token(&of)))
+    }
+
     /// What may be sent on a channel.
     #[must_use]
     pub const fn send_limits(&self, channel: Channel) -> SendLimits {

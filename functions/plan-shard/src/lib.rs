@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::channel::Channel;
+use domain::choice::OptOutKey;
 use domain::contact::Contact;
 use domain::decision::{Cause, DecisionRecord};
 use domain::fence::Reached;
@@ -393,7 +394,11 @@ fn units(rules: &TenantRules, rules_for: &Rules<'_>, known: &CustomerFacts, touc
     match touch.channel {
         Channel::Email => 1,
         Channel::Sms | Channel::Push | Channel::Whatsapp | Channel::Call => {
-            let context = message_context(&rules.tenant, &known.customer, &known.obligations, touch);
+            // The links of a customer are of one length, whatever key signs them.
+            let of = (&known.customer.id, touch.channel);
+            let link = rules.tenant.opt_out_link(&OptOutKey::new([]), of, touch.on);
+            let context =
+                message_context(&rules.tenant, &known.customer, &known.obligations, touch, link.as_ref());
             let message = rules_for.policy.templates.render(&touch.template, touch.channel, &context);
             message.map_or(1, |message| message.send_units())
         }

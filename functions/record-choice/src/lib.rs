@@ -11,7 +11,7 @@ mod tests;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::channel::Channel;
 use domain::choice::{
-    AgreedHours, Choice, Chosen, HoursRefusal, OptOutKey, ReplyMeaning, TokenError, read_reply,
+    AgreedHours, Choice, Chosen, HoursRefusal, OptOutKey, ReplyMeaning, TokenError, read_reply, token_mark,
 };
 use domain::contact::{Address, Consent, ConsentSource, PurposeScope};
 use domain::customer::Customer;
@@ -136,11 +136,12 @@ pub async fn handle(deps: &Deps, event: ChoiceEvent, now: DateTime<Utc>) -> Resu
         ChoiceEvent::Reply(event) => reply(deps, event, now).await,
         ChoiceEvent::Link(event) => {
             let link = deps.links.verify(&event.token)?;
-            // The same link may be followed again after a new authorisation, and withdraws again.
-            let tag = event.token.rsplit('.').next().unwrap_or_default();
+            // The same link may be followed again after a new authorisation, and withdraws again. Its id goes on record, so it
+            // must not tell what the link was signed with.
+            let mark = token_mark(&event.token);
             let withdrawal = WordEvent {
                 v: Version,
-                id: ChoiceId::new(format!("link {} {tag}", event.at.timestamp_millis()))?,
+                id: ChoiceId::new(format!("link {} {mark}", event.at.timestamp_millis()))?,
                 tenant: link.tenant,
                 customer: link.customer,
                 channel: Channels::One(link.channel),

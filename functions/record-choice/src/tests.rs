@@ -143,6 +143,13 @@ async fn a_link_withdraws_its_channel_each_time_and_a_forged_one_nothing() {
     let token = deps.links.token(&link);
     give(&deps, &tenant, follow(&token, "2026-11-23T12:00:00Z")).await.unwrap();
     assert_eq!(reach(&deps, &tenant).await, "withdrawn");
+    // What stays on record says that a link was followed, and holds nothing that it could be made from again.
+    let trail = deps.store.audit_trail(&tenant, &ana()).await.unwrap();
+    let document = &trail.last().unwrap().document;
+    assert!(
+        document.contains("\"link ") && token.split('.').all(|part| !document.contains(part)),
+        "{document}"
+    );
     give(&deps, &tenant, said("given", "e-2", &tenant, "2026-11-23T12:30:00Z")).await.unwrap();
     assert_eq!(reach(&deps, &tenant).await, "yes");
     let twice = give(&deps, &tenant, follow(&token, "2026-11-23T12:00:00Z")).await.unwrap();

@@ -5,6 +5,7 @@
 
 use channels::{Sender, SnsSender};
 use domain::channel::Channel;
+use domain::choice::OptOutKey;
 use runtime::decision_log::DecisionLog;
 use runtime::lambda::{aws_config, queue, serve, setting, start_log, store, suppression_key};
 use runtime::rules::RulesCache;
@@ -22,6 +23,7 @@ async fn main() -> anyhow::Result<()> {
         email: queue(&config, "EMAIL_QUEUE_URL")?,
         sms: queue(&config, "SMS_QUEUE_URL")?,
         suppression: suppression_key()?,
+        links: OptOutKey::new(setting("OPT_OUT_KEY")?),
         decisions: DecisionLog::Off,
         pace: Pace::Running(Turns::default()),
     };

@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use domain::content_check::{ContentObjection, Finding, Place, TemplateLines, TextException, check_texts};
 use domain::jurisdiction::{Basis, Jurisdiction};
 use domain::policy::Policy;
+use domain::policy_links::{self, LinkObjection};
 use domain::policy_reach::{self, ReachObjection, UnreachableReason};
 use domain::tenant::Tenant;
 use serde::Serialize;
@@ -72,6 +73,23 @@ impl PolicyObjection {
         }
     }
 
+    fn of_link(objection: &LinkObjection, jurisdiction: &Jurisdiction) -> Self {
+        Self {
+            jurisdiction: jurisdiction.id().to_owned(),
+            kind: "missing",
+            code: "opt_out_url".to_owned(),
+            line: None,
+            stage: Some(objection.stage.to_string()),
+            template: Some(objection.template.to_string()),
+            channel: Some(objection.channel.as_str()),
+            part: None,
+            words: None,
+            cite: None,
+            basis: Basis::Policy.as_str(),
+            message: objection.to_string(),
+        }
+    }
+
     fn of_reach(objection: &ReachObjection, jurisdiction: &Jurisdiction) -> Self {
         Self {
             jurisdiction: jurisdiction.id().to_owned(),
@@ -124,10 +142,12 @@ pub(crate) fn findings(
 ) -> PolicyFindings {
     let lines = TemplateLines::of(text);
     let mut found = PolicyFindings::default();
+    let unlinked = tenant.map(|tenant| policy_links::objections(policy, tenant)).unwrap_or_default();
     for jurisdiction in jurisdictions {
         let check = check_texts(policy, jurisdiction, tenant);
         let of_text = check.objections.iter().map(|o| PolicyObjection::of_text(o, jurisdiction, &lines));
         found.objections.extend(of_text);
+        found.objections.extend(unlinked.iter().map(|o| PolicyObjection::of_link(o, jurisdiction)));
         let reach = policy_reach::objections(policy, jurisdiction, from);
         found.objections.extend(reach.iter().map(|o| PolicyObjection::of_reach(o, jurisdiction)));
         for exception in check.excepted {

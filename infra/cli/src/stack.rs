@@ -184,6 +184,7 @@ impl LocalFunctions {
             email: email.clone(),
             sms: sms.clone(),
             suppression: suppression.clone(),
+            links: opt_out_key(),
             decisions: decisions.clone(),
             pace: delivery::Pace::Still,
         };

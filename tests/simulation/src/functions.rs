@@ -7,6 +7,7 @@ use std::sync::Arc;
 use channels::Sender;
 use delivery::{Pace, Turns};
 use domain::channel::Channel;
+use domain::choice::OptOutKey;
 use runtime::decision_log::DecisionLog;
 use runtime::queue::Queue;
 use runtime::rules::RulesCache;
@@ -43,6 +44,7 @@ impl Functions {
             email: email.clone(),
             sms: sms.clone(),
             suppression: secret.clone(),
+            links: OptOutKey::new(*b"simulation"),
             decisions: decisions.clone(),
             pace: if paced {
                 Pace::Scripted(Turns::default(), Arc::new(SceneTime(scene.clone())))

@@ -1,5 +1,7 @@
 //! The real SES client against a provider on this machine: what it sends, and how every answer is classed.
 
+use domain::choice::OptOutUrl;
+
 use super::*;
 use crate::loopback::{self, PATIENT, Play, SHORT};
 use crate::sample::Sample;
@@ -65,6 +67,25 @@ async fn an_accepted_message_gives_the_providers_id_and_carries_all_that_its_eve
     assert_eq!((tag("touch"), tag("tenant")), (Some("0f3a9c5e7b1d2f4a"), Some("caja_5Fsur")));
     let read = TouchTags::read(tag, &key()).unwrap();
     assert_eq!((read.customer.as_str(), read.on.to_string().as_str()), ("7590-VHVEG", "2025-02-28"));
+}
+
+#[tokio::test]
+async fn a_customer_with_a_link_can_unsubscribe_by_one_click() {
+    let url = OptOutUrl::try_from("https://example.org/baja".to_owned()).unwrap();
+    let mut sample = Sample::email();
+    sample.opt_out_link = Some(url.link("WyJhIl0.c2ln"));
+    let (_, requests) = loopback::call(sender, &sample, PATIENT, success()).await;
+    let (_, body) = requests[0].split_once("\r\n\r\n").unwrap();
+    let sent: serde_json::Value = serde_json::from_str(body).unwrap();
+    let expected = serde_json::json!([
+        {
+            "Name": "List-Unsubscribe",
+            "Value": "<https://example.org/baja/WyJhIl0.c2ln>, \
+                      <mailto:cobros@example.org?subject=unsubscribe%200f3a9c5e7b1d2f4a>",
+        },
+        {"Name": "List-Unsubscribe-Post", "Value": "List-Unsubscribe=One-Click"},
+    ]);
+    assert_eq!(sent["Content"]["Simple"]["Headers"], expected);
 }
 
 #[tokio::test]

@@ -2,20 +2,27 @@
 //!
 //! Invariant: a token that was not made with the key, or was made for other ids, is refused. Every tenant has a key of its
 //! own, derived from the secret, and tags are compared in constant time. A token never expires: to withdraw must stay
-//! simple, however old the message is.
+//! simple, however old the message is. Whoever has a link can follow it, so it is masked wherever it is printed and stands
+//! in messages alone.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::NaiveDate;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::channel::Channel;
 use crate::ids::{CustomerId, TenantId};
 
 /// The longest token that is read, in characters: two ids of the greatest length and what is around them.
 pub const TOKEN_CHARS_MAX: usize = 2_048;
+
+/// The longest address that links may begin with, in characters.
+pub const OPT_OUT_URL_CHARS_MAX: usize = 200;
+
+/// How many bytes of its digest tell one token from another where the token itself must not stand.
+const MARK_BYTES: usize = 16;
 
 /// What each use of the secret is for, so that no other use of it makes a token.
 const KEY_USE: &[u8] = b"puntual opt-out link, version 1";
@@ -56,6 +63,79 @@ pub enum TokenError {
     /// Not made with this key, or changed.
     #[error("the opt-out token was not made here; expected one from a message, unchanged")]
     Forged,
+}
+
+/// What the opt-out links of a lender begin with. A link is this, a slash and the token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OptOutUrl(String);
+
+/// An address that links cannot begin with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no address for opt-out links; expected https://, a host with a dot and perhaps a path of letters, digits and \
+     -._~/, of at most {OPT_OUT_URL_CHARS_MAX} characters, such as https://example.com/baja"
+)]
+pub struct OptOutUrlError(String);
+
+impl TryFrom<String> for OptOutUrl {
+    type Error = OptOutUrlError;
+    fn try_from(text: String) -> Result<Self, OptOutUrlError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
+        let rest = text.strip_prefix("https://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+        let sound = rest.filter(|_| text.len() <= OPT_OUT_URL_CHARS_MAX).filter(|rest| {
+            let mut parts = rest.split('/');
+            let labels = parts.next().unwrap_or_default().split('.').collect::<Vec<_>>();
+            let host = labels.len() > 1
+                && labels
+                    .iter()
+                    .all(|l| !l.is_empty() && l.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+            host && parts
+                .all(|part| !part.is_empty() && part != "." && part != ".." && part.chars().all(plain))
+        });
+        match sound {
+            Some(rest) => Ok(Self(format!("https://{rest}"))),
+            None => Err(OptOutUrlError(text)),
+        }
+    }
+}
+
+impl From<OptOutUrl> for String {
+    fn from(url: OptOutUrl) -> Self {
+        url.0
+    }
+}
+
+impl OptOutUrl {
+    /// The link of a token.
+    #[must_use]
+    pub fn link(&self, token: &str) -> SignedLink {
+        SignedLink(format!("{}/{token}", self.0))
+    }
+}
+
+/// A customer's own opt-out link, ready to be followed: masked wherever it is printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedLink(String);
+
+impl SignedLink {
+    /// The link itself, for the message that carries it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SignedLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SignedLink(***)")
+    }
+}
+
+/// What tells one token from another and cannot be followed: for records of a link that was.
+#[must_use]
+pub fn token_mark(token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(token)[..MARK_BYTES])
 }
 
 impl OptOutKey {

@@ -84,6 +84,54 @@ fn a_forged_or_foreign_token_is_refused() {
     }
 }
 
+#[test]
+fn a_link_is_the_lenders_address_and_the_token_and_is_masked() {
+    for (text, expected) in [
+        ("https://example.com", "https://example.com/t.k"),
+        ("https://www.example.com/", "https://www.example.com/t.k"),
+        ("https://example.com/Baja_1/~x/", "https://example.com/Baja_1/~x/t.k"),
+    ] {
+        let link = OptOutUrl::try_from(text.to_owned()).unwrap().link("t.k");
+        assert_eq!(link.reveal(), expected);
+        assert_eq!(format!("{link:?}"), "SignedLink(***)");
+    }
+    let long = format!("https://example.com/{}", "a".repeat(OPT_OUT_URL_CHARS_MAX));
+    for bad in [
+        "",
+        "https://",
+        "https:///baja",
+        "http://example.com/baja",
+        "https://localhost",
+        "https://example..com",
+        "https://ana@example.com",
+        "https://example.com:443/b",
+        "https://example.com/b?x=",
+        "https://example.com/#b",
+        "https://example.com//b",
+        "https://example.com/../b",
+        "https://example.com/ b",
+        "https://example.com/b%20",
+        "https://example.com/ñ",
+        "https://example.com/b\r\n",
+        "javascript:alert(1)",
+        "https://.example.com",
+        &long,
+    ] {
+        let error = OptOutUrl::try_from(bad.to_owned()).unwrap_err().to_string();
+        assert!(error.contains("expected https://"), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn what_marks_a_token_has_no_part_of_it() {
+    let key = OptOutKey::new(*b"a secret");
+    let (token, other) = (key.token(&link()), key.token(&OptOutLink { channel: Channel::Email, ..link() }));
+    let mark = token_mark(&token);
+    assert_eq!(mark, token_mark(&token));
+    assert_ne!(mark, token_mark(&other));
+    assert!(!token.contains(&mark[..6]), "{mark}");
+}
+
 proptest! {
     #[test]
     fn no_changed_character_passes(place in any::<prop::sample::Index>(), letter in "[A-Za-z0-9_.-]") {

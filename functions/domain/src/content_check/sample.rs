@@ -10,6 +10,7 @@ use chrono::{Duration, NaiveDate};
 use super::fold::{Folded, Reading};
 use super::required::Fact;
 use crate::channel::Channel;
+use crate::choice::{OptOutUrl, SignedLink};
 use crate::contact::PersonName;
 use crate::ids::{AccountId, ObligationId};
 use crate::jurisdiction::Jurisdiction;
@@ -30,6 +31,7 @@ const SOME_COUNTRY: &str = "CO";
 /// The values that are looked for.
 pub(super) struct Marks {
     lender: Lender,
+    opt_out_link: SignedLink,
     name: PersonName,
     obligations: Vec<ObligationId>,
     account: AccountId,
@@ -68,6 +70,7 @@ impl Marks {
                 opt_out_email: mark(|l| &l.opt_out_email, "Qexbaja por correo"),
                 opt_out_sms: mark(|l| &l.opt_out_sms, "Qexbaja por mensaje"),
             },
+            opt_out_link: OptOutUrl::try_from("https://qexbaja.example.com".to_owned()).ok()?.link("qex"),
             name: PersonName::new("Qexcliente Apellido"),
             obligations: (1..=ITEMS_PER_TOUCH_MAX)
                 .map(|n| ObligationId::new(format!("QEXOBL-{n}")).ok())
@@ -139,6 +142,7 @@ impl Marks {
                 opt_out_email: &lender.opt_out_email,
                 opt_out_sms: &lender.opt_out_sms,
             },
+            opt_out_link: Some(&self.opt_out_link),
             locale: Locale::new(Language::Es, self.country),
             today: self.today,
             items: items.iter().enumerate().filter_map(item).collect(),

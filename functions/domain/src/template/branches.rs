@@ -27,13 +27,14 @@ const DAYS: [&str; 3] = ["dpd", "days_late", "days_until_due"];
 /// Numbers of a message that count items.
 const COUNTS: [&str; 3] = ["count", "overdue_count", "upcoming_count"];
 /// Values of the lender and of every message, which are there or not, whatever the customer.
-const ALWAYS: [&str; 11] = [
+const ALWAYS: [&str; 12] = [
     "ways_to_pay",
     "items",
     "lender_name",
     "lender_phone",
     "lender_email",
     "opt_out",
+    "opt_out_link",
     "amount",
     "due_on",
     "due_on_short",

@@ -12,6 +12,7 @@ use minijinja::Value;
 use minijinja::value::Object;
 
 use crate::channel::Channel;
+use crate::choice::{OptOutUrl, SignedLink};
 use crate::contact::PersonName;
 use crate::customer::CustomerKind;
 use crate::ids::{AccountId, ObligationId};
@@ -59,6 +60,9 @@ pub struct MessageContext<'a> {
     pub first_name: &'a str,
     /// The lender.
     pub lender: MessageLender<'a>,
+    /// The customer's own link to stop the messages of the channel, where the lender has an address for links. What names
+    /// it is not rendered without one.
+    pub opt_out_link: Option<&'a SignedLink>,
     /// The language and the habits of the message.
     pub locale: Locale,
     /// The customer's local date; days late and days left are counted from it.
@@ -89,6 +93,9 @@ pub(super) enum Kind {
     Loop,
 }
 
+/// The variable that only messages of some lenders have.
+pub(super) const OPT_OUT_LINK: &str = "opt_out_link";
+
 /// The variables of a template.
 pub(super) const ROOT: &[(&str, Kind)] = &[
     ("customer_name", Kind::Text),
@@ -98,6 +105,7 @@ pub(super) const ROOT: &[(&str, Kind)] = &[
     ("lender_email", Kind::Text),
     ("ways_to_pay", Kind::Texts),
     ("opt_out", Kind::Text),
+    (OPT_OUT_LINK, Kind::Text),
     ("amount", Kind::Text),
     ("due_on", Kind::Text),
     ("due_on_short", Kind::Text),
@@ -166,6 +174,7 @@ impl MessageContext<'_> {
             text(self.lender.email),
             ways,
             text(opt_out),
+            text(self.opt_out_link.map_or("", SignedLink::reveal)),
             Value::from(self.amount(|_| true)),
             of_first("due_on"),
             of_first("due_on_short"),
@@ -263,11 +272,15 @@ pub(super) fn for_each_sample(mut f: impl FnMut(&'static str, &MessageContext<'_
     let name = PersonName::new("Ana Pérez");
     let ways = ["PSE".to_owned(), "Oficinas".to_owned()];
     let (Ok(account), Ok(obligation)) = (AccountId::new("C-1"), ObligationId::new("F-1001")) else { return };
-    let (Ok(country), Ok(pesos), Ok(dollars)) =
-        (Country::new("CO"), "COP".parse::<Currency>(), "USD".parse::<Currency>())
-    else {
+    let (Ok(country), Ok(pesos), Ok(dollars), Ok(url)) = (
+        Country::new("CO"),
+        "COP".parse::<Currency>(),
+        "USD".parse::<Currency>(),
+        OptOutUrl::try_from("https://example.com/baja".to_owned()),
+    ) else {
         return;
     };
+    let link = url.link("WyJhIl0.c2lnbmF0dXJl");
     for days in [-30_i64, -7, -3, -2, -1, 0, 1, 2, 3, 8, 15, 30, 31, 90, 400] {
         let what = match days {
             ..0 => "a message before the due date",
@@ -293,6 +306,7 @@ pub(super) fn for_each_sample(mut f: impl FnMut(&'static str, &MessageContext<'_
                 customer_name: &name,
                 first_name: "Ana",
                 lender,
+                opt_out_link: Some(&link),
                 locale: Locale::new(Language::Es, country),
                 today,
                 items: (0..count).map(item).collect(),

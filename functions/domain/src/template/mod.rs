@@ -12,6 +12,7 @@
 //! | `lender_name`, `lender_phone`, `lender_email` | the lender |
 //! | `ways_to_pay` | list of texts |
 //! | `opt_out` | the line of the channel on how to stop the messages |
+//! | `opt_out_link` | the customer's own link that withdraws the channel, for lenders with an `opt_out_url` |
 //! | `amount` | what all items owe together, in the habits of the country; one amount for each currency |
 //! | `due_on`, `due_on_short` | due date of the most overdue item: `28 de febrero de 2025`, `28/02/2025` |
 //! | `dpd`, `days_late`, `days_until_due` | of the most overdue item; the last two are never negative |
@@ -26,6 +27,7 @@
 mod branches;
 mod check;
 mod context;
+mod error;
 mod message;
 mod wordings;
 
@@ -42,6 +44,7 @@ use crate::sms;
 
 pub(crate) use branches::{CONDITIONS_MAX, TooManyBranches};
 pub use context::{MessageContext, MessageItem, MessageLender, first_name};
+pub use error::{RenderError, TemplateError, TemplateProblem};
 pub use message::Message;
 
 /// The longest source of one part, in bytes.
@@ -118,127 +121,6 @@ impl fmt::Display for TemplatePart {
     }
 }
 
-/// Why a template cannot be used: which one, where, and what was expected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("template {template}{}: {problem}", Place(*part, *line))]
-pub struct TemplateError {
-    template: TemplateId,
-    part: Option<TemplatePart>,
-    line: Option<u16>,
-    problem: TemplateProblem,
-}
-
-impl TemplateError {
-    /// The template with the error.
-    #[must_use]
-    pub fn template(&self) -> &TemplateId {
-        &self.template
-    }
-
-    /// The part with the error; `None` when it is about the template as a whole.
-    #[must_use]
-    pub fn part(&self) -> Option<TemplatePart> {
-        self.part
-    }
-
-    /// The line inside the part, counted from 1, where it is known.
-    #[must_use]
-    pub fn line(&self) -> Option<u16> {
-        self.line
-    }
-
-    /// What is wrong.
-    #[must_use]
-    pub fn problem(&self) -> &TemplateProblem {
-        &self.problem
-    }
-}
-
-struct Place(Option<TemplatePart>, Option<u16>);
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |part| write!(f, ", {part}"))?;
-        self.1.map_or(Ok(()), |line| write!(f, ", line {line}"))
-    }
-}
-
-/// What is wrong with a template.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TemplateProblem {
-    /// Two templates share the id.
-    #[error("is defined twice; expected one definition")]
-    Duplicate,
-    /// Neither an email nor a text message.
-    #[error("has no text; expected an email or an sms part")]
-    NoPart,
-    /// More than [`TEMPLATES_MAX`].
-    #[error("is one too many; expected at most {TEMPLATES_MAX} templates")]
-    TooMany,
-    /// The source is longer than [`PART_BYTES_MAX`].
-    #[error("has {0} bytes; expected at most {PART_BYTES_MAX}")]
-    TooLong(usize),
-    /// It does not follow the grammar.
-    #[error("{0}")]
-    Syntax(String),
-    /// A variable or field that does not exist.
-    #[error("unknown variable `{name}`; available: {available}")]
-    UnknownVariable {
-        /// The name.
-        name: String,
-        /// What there is.
-        available: String,
-    },
-    /// A filter that does not exist here.
-    #[error("unknown filter `{name}`; available: {available}")]
-    UnknownFilter {
-        /// The name.
-        name: String,
-        /// What there is.
-        available: &'static str,
-    },
-    /// Something of the language that could fail at the moment of sending.
-    #[error("{found} cannot be used here; expected {expected}")]
-    NotAllowed {
-        /// What was written.
-        found: String,
-        /// What can be written.
-        expected: &'static str,
-    },
-    /// Nothing is left of the part for some message.
-    #[error("is empty for {0}; expected some text for every message")]
-    Empty(&'static str),
-    /// A subject of several lines.
-    #[error("has a line break or another control character; expected one line")]
-    LineBreak,
-}
-
-/// Why a message cannot be rendered. It never holds a value of the message.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RenderError {
-    /// The set has no text of the template for the channel.
-    #[error("template {template} has no text for {channel}")]
-    NoTemplate {
-        /// The template.
-        template: TemplateId,
-        /// The channel.
-        channel: Channel,
-    },
-    /// The message is about nothing.
-    #[error("template {0} was given no obligation; expected at least one")]
-    NoItems(TemplateId),
-    /// The template failed in spite of every check; a fault of the checks.
-    #[error("template {template}, {part} failed: {reason}")]
-    Failed {
-        /// The template.
-        template: TemplateId,
-        /// The part.
-        part: TemplatePart,
-        /// The kind of failure, without any value.
-        reason: String,
-    },
-}
-
 /// Compiled templates.
 #[derive(Debug)]
 pub struct TemplateSet {
@@ -258,12 +140,14 @@ struct EmailNames {
     subject: String,
     text: String,
     html: String,
+    names_link: bool,
 }
 
 #[derive(Debug)]
 struct SmsName {
     text: String,
     transliterate: bool,
+    names_link: bool,
 }
 
 impl TemplateSet {
@@ -289,6 +173,16 @@ impl TemplateSet {
         self.entries.get(id).is_some_and(|entry| match channel {
             Channel::Email => entry.email.is_some(),
             Channel::Sms => entry.sms.is_some(),
+            Channel::Push | Channel::Whatsapp | Channel::Call => false,
+        })
+    }
+
+    /// Whether a text of a template for a channel names the customer's opt-out link.
+    #[must_use]
+    pub fn names_opt_out_link(&self, id: &TemplateId, channel: Channel) -> bool {
+        self.entries.get(id).is_some_and(|entry| match channel {
+            Channel::Email => entry.email.as_ref().is_some_and(|email| email.names_link),
+            Channel::Sms => entry.sms.as_ref().is_some_and(|sms| sms.names_link),
             Channel::Push | Channel::Whatsapp | Channel::Call => false,
         })
     }
@@ -330,6 +224,9 @@ impl TemplateSet {
         let entry = self.entries.get(id).ok_or_else(none)?;
         if context.items.is_empty() {
             return Err(RenderError::NoItems(id.clone()));
+        }
+        if context.opt_out_link.is_none() && self.names_opt_out_link(id, channel) {
+            return Err(RenderError::NoLink { template: id.clone(), channel });
         }
         match channel {
             Channel::Email => {
@@ -383,16 +280,26 @@ impl TemplateSet {
             errors.push(whole(TemplateProblem::NoPart));
         }
         let mut add = |part, text| self.add_part(&id, part, text, errors);
-        let email = source.email.map(|email| EmailNames {
-            subject: add(TemplatePart::EmailSubject, email.subject),
-            text: add(TemplatePart::EmailText, email.text),
-            html: add(TemplatePart::EmailHtml, email.html),
+        let email = source.email.map(|email| {
+            let subject = add(TemplatePart::EmailSubject, email.subject);
+            (subject, add(TemplatePart::EmailText, email.text), add(TemplatePart::EmailHtml, email.html))
         });
-        let sms = source.sms.map(|sms| SmsName {
-            text: add(TemplatePart::SmsText, sms.text),
-            transliterate: sms.transliterate,
+        let sms = source.sms.map(|sms| (add(TemplatePart::SmsText, sms.text), sms.transliterate));
+        let email = email.map(|(subject, text, html)| {
+            let names_link = [&subject, &text, &html].into_iter().any(|name| self.names_link(name));
+            EmailNames { subject, text, html, names_link }
+        });
+        let sms = sms.map(|(text, transliterate)| {
+            let names_link = self.names_link(&text);
+            SmsName { text, transliterate, names_link }
         });
         self.entries.insert(id, Entry { email, sms });
+    }
+
+    /// Whether a part names the customer's opt-out link, in whatever branch.
+    fn names_link(&self, name: &str) -> bool {
+        let part = self.environment.get_template(name);
+        part.is_ok_and(|part| part.undeclared_variables(false).contains(context::OPT_OUT_LINK))
     }
 
     /// Checks one part and puts it into the environment; gives its name there.
@@ -455,7 +362,7 @@ fn sample_problem(
         |m: &Message| if m.sms.is_some() { TemplatePart::SmsText } else { TemplatePart::EmailText };
     match rendered {
         Err(RenderError::Failed { part, reason, .. }) => Some((part, TemplateProblem::Syntax(reason))),
-        Err(RenderError::NoTemplate { .. } | RenderError::NoItems(_)) => None,
+        Err(RenderError::NoTemplate { .. } | RenderError::NoLink { .. } | RenderError::NoItems(_)) => None,
         Ok(m) if m.subject.as_deref().is_some_and(blank) => {
             Some((TemplatePart::EmailSubject, TemplateProblem::Empty(what)))
         }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::choice::{OptOutUrl, SignedLink};
 use crate::contact::PersonName;
 use crate::customer::CustomerKind;
 use crate::ids::{AccountId, ObligationId};
@@ -36,7 +37,18 @@ fn day(y: i32, m: u32, d: u32) -> NaiveDate {
 
 /// Renders with the name `name`, a company's name as the lender's, and one item of each currency.
 fn rendered(source: TemplateSource, channel: Channel, name: &str, currencies: &[&str]) -> Message {
+    let url = OptOutUrl::try_from("https://example.com/baja".to_owned()).unwrap();
     let set = TemplateSet::compile(vec![source]).unwrap();
+    render(&set, channel, name, currencies, Some(&url.link("t.k"))).unwrap()
+}
+
+fn render(
+    set: &TemplateSet,
+    channel: Channel,
+    name: &str,
+    currencies: &[&str],
+    link: Option<&SignedLink>,
+) -> Result<Message, RenderError> {
     let name = PersonName::new(name);
     let (obligation, account) = (ObligationId::new("F-1").unwrap(), AccountId::new("A<1>").unwrap());
     let ways = ["PSE".to_owned(), "Caja".to_owned()];
@@ -51,6 +63,7 @@ fn rendered(source: TemplateSource, channel: Channel, name: &str, currencies: &[
             opt_out_email: "email BAJA",
             opt_out_sms: "sms BAJA",
         },
+        opt_out_link: link,
         locale: "es-PE".parse().unwrap(),
         today: day(2025, 3, 3),
         items: currencies
@@ -63,7 +76,7 @@ fn rendered(source: TemplateSource, channel: Channel, name: &str, currencies: &[
             })
             .collect(),
     };
-    set.render(&TemplateId::new("t").unwrap(), channel, &context).unwrap()
+    set.render(&TemplateId::new("t").unwrap(), channel, &context)
 }
 
 #[test]
@@ -71,7 +84,7 @@ fn an_unknown_variable_is_named_with_its_place_and_the_choices() {
     assert_eq!(
         error_of("uno\ndos {{ nombre }}"),
         "template t, sms.text, line 2: unknown variable `nombre`; available: customer_name, first_name, \
-         lender_name, lender_phone, lender_email, ways_to_pay, opt_out, amount, due_on, due_on_short, dpd, \
+         lender_name, lender_phone, lender_email, ways_to_pay, opt_out, opt_out_link, amount, due_on, due_on_short, dpd, \
          days_late, days_until_due, count, overdue_count, overdue_amount, upcoming_count, upcoming_amount, items"
     );
     let error =
@@ -158,7 +171,7 @@ fn only_html_escapes_its_values() {
 #[test]
 fn every_variable_has_its_value() {
     let all = "{{ customer_name }}|{{ first_name }}|{{ lender_phone }}|{{ lender_email }}|\
-               {{ ways_to_pay | join(', ') }}|{{ opt_out }}|{{ amount }}|{{ due_on }}|{{ due_on_short }}|\
+               {{ ways_to_pay | join(', ') }}|{{ opt_out }}|{{ opt_out_link }}|{{ amount }}|{{ due_on }}|{{ due_on_short }}|\
                {{ dpd }}|{{ days_late }}|{{ days_until_due }}|{{ count }}|\
                {% for i in items %}{{ loop.index }}:{{ i.obligation }},{{ i.account }},{{ i.amount }},\
                {{ i.due_on }},{{ i.due_on_short }},{{ i.dpd }},{{ i.days_late }},{{ i.days_until_due }};\
@@ -168,12 +181,34 @@ fn every_variable_has_its_value() {
     let items = item(1, "S/ 1,250.50") + &item(2, "US$ 1,250.50") + &item(3, "S/ 1,250.50");
     assert_eq!(
         message.text,
-        "Ana Pérez|Ana|1|p@example.com|PSE, Caja|sms BAJA|S/ 2,501.00 y US$ 1,250.50|28 de febrero de 2025|\
+        "Ana Pérez|Ana|1|p@example.com|PSE, Caja|sms BAJA|https://example.com/baja/t.k|S/ 2,501.00 y US$ 1,250.50|28 de febrero de 2025|\
          28/02/2025|3|3|0|3|"
             .to_owned()
             + &items
     );
     assert_eq!(message.sms.unwrap().encoding, sms::Encoding::Gsm7);
+}
+
+#[test]
+fn a_text_that_names_the_link_in_some_branch_is_not_rendered_without_one() {
+    let hidden =
+        "Hola{% if dpd > 400 %}{% for i in items %} {{ opt_out_link | upper }}{% endfor %}{% endif %}";
+    let id = TemplateId::new("t").unwrap();
+    let parts = [
+        (email(hidden, "x", "x"), Channel::Email),
+        (email("x", hidden, "x"), Channel::Email),
+        (email("x", "x", hidden), Channel::Email),
+        (sms(hidden, false), Channel::Sms),
+    ];
+    for (source, channel) in parts {
+        let set = TemplateSet::compile(vec![source]).unwrap();
+        assert!(set.names_opt_out_link(&id, channel));
+        let error = render(&set, channel, "Ana", &["PEN"], None).err().unwrap();
+        assert_eq!(error, RenderError::NoLink { template: id.clone(), channel });
+    }
+    let set = TemplateSet::compile(vec![sms("{{ opt_out }} opt_out_link", false)]).unwrap();
+    assert!(!set.names_opt_out_link(&id, Channel::Sms) && !set.names_opt_out_link(&id, Channel::Email));
+    assert!(render(&set, Channel::Sms, "Ana", &["PEN"], None).is_ok());
 }
 
 #[test]

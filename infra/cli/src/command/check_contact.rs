@@ -58,12 +58,12 @@ pub(crate) struct CheckContactArguments {
     time_zone: Option<String>,
 }
 
-/// One question as it is asked, before it is understood. An empty jurisdiction is the tenant's own, an empty time zone
-/// that of the profile, where the question is no row of a file.
+/// One question as it is asked, before it is understood. An empty jurisdiction is the tenant's own; without a time
+/// zone it is that of the profile.
 #[derive(Debug)]
 struct Asked {
     jurisdiction: String,
-    timezone: String,
+    timezone: Option<String>,
     purpose: String,
     channel: String,
     at: String,
@@ -125,9 +125,9 @@ struct Question<'a> {
 impl<'a> Question<'a> {
     fn of(asked: &Asked, profiles: &'a Profiles) -> anyhow::Result<Self> {
         let jurisdiction = profiles.named(&asked.jurisdiction).context("jurisdiction")?;
-        let time_zone = match asked.timezone.as_str() {
-            "" => jurisdiction.time_zone(),
-            name => match name.parse() {
+        let time_zone = match asked.timezone.as_deref() {
+            None => jurisdiction.time_zone(),
+            Some(name) => match name.parse() {
                 Ok(zone) => zone,
                 Err(_) => bail!(
                     "timezone: unknown time zone {name:?}; expected an IANA name such as America/Bogota"
@@ -194,8 +194,8 @@ pub(crate) fn check_contact(arguments: CheckContactArguments) -> anyhow::Result<
     let (Some(purpose), Some(channel), Some(at)) = (purpose, channel, at) else {
         bail!("a question needs --purpose, --channel and --at");
     };
-    let (jurisdiction, timezone) = (jurisdiction.unwrap_or_default(), time_zone.unwrap_or_default());
-    let asked = Asked { jurisdiction, timezone, purpose, channel, at, prior };
+    let jurisdiction = jurisdiction.unwrap_or_default();
+    let asked = Asked { jurisdiction, timezone: time_zone, purpose, channel, at, prior };
     words::say(&Question::of(&asked, &profiles)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -46,7 +46,7 @@ pub(crate) struct ChoiceArguments {
     /// Prints the token of the customer's opt-out link for the channel, and records nothing.
     #[arg(long)]
     link: bool,
-    /// The token of an opt-out link that was followed.
+    /// The opt-out link that was followed, or its token.
     #[arg(long)]
     token: Option<String>,
     /// For which purpose: pre_due, overdue, transactional, requested or marketing; several times for several, and all
@@ -124,8 +124,10 @@ pub(crate) async fn choice(arguments: ChoiceArguments) -> anyhow::Result<ExitCod
 fn asked(arguments: &ChoiceArguments, tenant: &Tenant, now: DateTime<Utc>) -> anyhow::Result<Asked> {
     let at = arguments.at.map_or(now, |at| at.with_timezone(&Utc));
     if let Some(token) = &arguments.token {
+        // A token has no slash, so what follows the last one of a link is all of it.
+        let token = token.rsplit('/').next().unwrap_or_default();
         let link = opt_out_key().verify(token)?;
-        return Ok(Asked::Follow(link, LinkEvent { v: Version, token: token.clone(), at }));
+        return Ok(Asked::Follow(link, LinkEvent { v: Version, token: token.to_owned(), at }));
     }
     let (customer, channel) = named(arguments)?;
     let purposes = PurposeScope::only(arguments.purpose.iter().copied()).unwrap_or(PurposeScope::ALL);

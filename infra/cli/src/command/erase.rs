@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use chrono::{DateTime, FixedOffset, Utc};
 use clap::Args;
 use domain::ids::CustomerId;
 use store::Erased;
@@ -23,6 +24,9 @@ pub(crate) struct EraseArguments {
     /// Says that it is meant: nothing brings the data back.
     #[arg(long)]
     yes: bool,
+    /// The moment of the erasure, with its offset: 2026-11-20T10:00:00-05:00; this one where it is not said.
+    #[arg(long)]
+    now: Option<DateTime<FixedOffset>>,
     /// The folder of the database.
     #[arg(long, visible_alias = "folder", default_value = "puntual-demo")]
     out: PathBuf,
@@ -37,7 +41,8 @@ pub(crate) async fn erase(arguments: EraseArguments) -> anyhow::Result<ExitCode>
     }
     let (store, scope, _) = folder::open(&arguments.out).await?;
     let _lock = folder::lock(&arguments.out)?;
-    match store.erase_customer(&scope, &customer, clock::now()).await? {
+    let now = arguments.now.map_or_else(clock::now, |now| now.with_timezone(&Utc));
+    match store.erase_customer(&scope, &customer, now).await? {
         Erased::Made { items } => {
             say!("erased {customer}: {items} items; the audit trail and its chain stay");
             Ok(ExitCode::SUCCESS)

@@ -21,9 +21,10 @@ pub(super) fn check_file(path: &Path, profiles: &Profiles) -> anyhow::Result<Exi
     while let Some(Case { line, fields }) = cases.next().with_context(place)? {
         let (id, question) = match fields {
             Ok([id, jurisdiction, timezone, purpose, channel, at, prior]) => {
+                // An empty field is no zone: whose clock is meant must be said.
                 let is_whole = named("id", &id, "a name to tell the row by")
                     .and_then(|()| named("timezone", &timezone, "an IANA name such as America/Bogota"));
-                let asked = Asked { jurisdiction, timezone, purpose, channel, at, prior };
+                let asked = Asked { jurisdiction, timezone: Some(timezone), purpose, channel, at, prior };
                 (id, is_whole.and_then(|()| Question::of(&asked, profiles)))
             }
             Err(UnreadableRow { there: [id, ..], problem }) => (id, Err(anyhow::Error::msg(problem))),
