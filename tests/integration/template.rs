@@ -303,7 +303,15 @@ fn the_audit_table_is_only_put_into() {
             assert!(!action.as_str().unwrap_or_default().ends_with("Table"), "{name} may {action}");
         }
     }
-    let expected = ["HttpApiRole", "PlanShardRole", "SendEmailRole", "SendSmsRole"];
+    let expected = [
+        "HttpApiRole",
+        "PlanShardRole",
+        "RecordChoiceRole",
+        "RecordDeliveryRole",
+        "ScanDueRole",
+        "SendEmailRole",
+        "SendSmsRole",
+    ];
     assert_eq!(writers, BTreeSet::from(expected));
 }
 

@@ -74,6 +74,9 @@ async fn look_until_done(
     let mut decisions = 0;
     for _ in 0..LOOKS_MAX {
         let rules = deps.rules.load(&deps.store, &job.tenant, watch.now()).await?;
+        if rules.tenant.paused.is_some() {
+            return Ok(Handled::without_touch(Delivered::Paused));
+        }
         let Some(facts) = deps.store.customer_facts(&job.tenant, &job.customer).await? else {
             return gone(deps, job).await;
         };

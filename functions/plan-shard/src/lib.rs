@@ -6,6 +6,7 @@
 //! due and nothing goes out now, the decision is on record before the job is done.
 
 mod failed;
+mod meant;
 mod spread;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ use store::{CustomerFacts, OpenEntry, Recording, Store, StoreError, SuppressionK
 use failed::Failed;
 use spread::{Budget, Loads, Spread};
 
+pub use meant::{AS_OF_DAYS_AHEAD_MAX, AS_OF_DAYS_BACK_MAX};
 pub use spread::{Limit, OVERFULL_MAX, Overfull};
 
 /// How many index entries are read at once.
@@ -43,10 +45,6 @@ pub const INDEX_PAGE: u32 = 1_000;
 /// The most pages of one index range that one job reads: a million entries a shard.
 pub const INDEX_PAGES_MAX: usize = 1_000;
 
-/// How many days a job's date may lie behind the tenant's: longer than a queue and its dead letters keep a message.
-pub const AS_OF_DAYS_BACK_MAX: i64 = 35;
-/// How many days it may lie ahead: two clocks may see midnight differently.
-pub const AS_OF_DAYS_AHEAD_MAX: i64 = 1;
 /// How often a customer is decided anew when facts keep arriving between the decision and its record.
 pub const DECISIONS_MAX: usize = 5;
 
@@ -187,7 +185,7 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
 /// [`PlanError::Unfinished`] names a customer for whom that may help, after all others were planned.
 pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Result<Planned, PlanError> {
     let rules = deps.rules.load(&deps.store, &job.tenant, now).await?;
-    check(job, &rules, now)?;
+    meant::check(job, &rules, now)?;
     rules.texts_may_be_sent()?;
     if rules.tenant.paused.is_some() {
         tracing::warn!(tenant = %job.tenant, shard = job.shard, "the tenant is paused; nothing was planned");
@@ -228,21 +226,6 @@ pub async fn plan_shard(deps: &Deps, job: &ShardJob, now: DateTime<Utc>) -> Resu
     deps.sms.send(&outgoing.sms).await?;
     planned.failed = failed.report(job)?;
     Ok(planned)
-}
-
-/// Refuses a job that nobody can have meant.
-fn check(job: &ShardJob, rules: &TenantRules, now: DateTime<Utc>) -> Result<(), PlanError> {
-    let shards = rules.tenant.shards;
-    if job.shard >= shards {
-        return Err(PlanError::NoSuchShard { shard: job.shard, tenant: job.tenant.clone(), shards });
-    }
-    let today = now.with_timezone(&rules.tenant.time_zone).date_naive();
-    let ahead = job.as_of.signed_duration_since(today).num_days();
-    if (-AS_OF_DAYS_BACK_MAX..=AS_OF_DAYS_AHEAD_MAX).contains(&ahead) {
-        Ok(())
-    } else {
-        Err(PlanError::WrongDay { as_of: job.as_of, today })
-    }
 }
 
 /// The hours that are too short for the plan, by the rates and what is left of the daily quotas.

@@ -176,9 +176,11 @@ impl LocalFunctions {
         let queue = |name| Queue::Local(queues.clone(), name);
         let (email, sms) = (queue(QueueName::SendEmail), queue(QueueName::SendSms));
         let suppression = suppression_key();
+        // Shared, so that the texts of a policy are checked once.
+        let rules = RulesCache::default();
         let delivery_on = |channel| delivery::Deps {
             store: store.clone(),
-            rules: RulesCache::default(),
+            rules: rules.clone(),
             sender: Sender::Outbox(outbox.clone()),
             channel,
             email: email.clone(),
@@ -192,7 +194,7 @@ impl LocalFunctions {
         Self {
             scan: scan_due::Deps {
                 store: store.clone(),
-                rules: RulesCache::default(),
+                rules: rules.clone(),
                 plan: queue(QueueName::PlanShard),
                 email: email.clone(),
                 sms: sms.clone(),
@@ -200,7 +202,7 @@ impl LocalFunctions {
             },
             plan: plan_shard::Deps {
                 store: store.clone(),
-                rules: RulesCache::default(),
+                rules: rules.clone(),
                 email,
                 sms,
                 suppression,

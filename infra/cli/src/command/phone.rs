@@ -63,9 +63,9 @@ pub(crate) fn phone(arguments: PhoneArguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The input as it was, unless a spreadsheet could take it for a formula: a sign and digits are only a number.
+/// The input as it was, unless a spreadsheet could take it for a formula: what has neither letters nor operators but
+/// those of written numbers calls nothing.
 fn echo(input: &str) -> String {
-    let is_number =
-        input.strip_prefix('+').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit() || b == b' '));
+    let is_number = input.chars().all(|c| c.is_ascii_digit() || " +-().,/".contains(c));
     if is_number { input.to_owned() } else { neutralise_csv(input).into_owned() }
 }

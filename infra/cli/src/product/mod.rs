@@ -122,7 +122,7 @@ async fn parts(
         .held_alone();
     store.create_tables().await.context("the tables cannot be made")?;
     let queues = LocalQueues::open(&out.join(folder::QUEUES), clock.now())?;
-    let outbox = Outbox::file(&out.join("messages.jsonl"))?;
+    let outbox = Outbox::file(out.join("messages.jsonl"))?;
     let memory = MemorySchedules::default();
     let schedules = Schedules::Memory(memory.clone());
     let tokens = LocalTokens::of_this_process();
