@@ -44,6 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("puntual-deploy", &[]),
+    ("emulator", &[]),
     ("integration", &[]),
     (
         "simulation",

@@ -64,11 +64,22 @@ pub(crate) fn action(word: &str, replacement: Option<&str>) -> Action {
     }
 }
 
+/// Who worked the changes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WorkedOutBy {
+    /// CloudFormation: what it is not sure of may happen.
+    Aws,
+    /// An emulator: it is never sure, also of what changes where it stands.
+    Emulator,
+}
+
 /// The changes that would lose data. They are refused, all of them named.
-pub(crate) fn losing(changes: &[Change]) -> Vec<&Change> {
-    let loses = |change: &&Change| match change.action {
-        Action::Add | Action::Modify => false,
-        Action::Replace | Action::MayReplace | Action::Remove => KEPT.contains(&change.kind.as_str()),
+pub(crate) fn losing(changes: &[Change], by: WorkedOutBy) -> Vec<&Change> {
+    let loses = |change: &&Change| match (change.action, by) {
+        (Action::Add | Action::Modify, _) | (Action::MayReplace, WorkedOutBy::Emulator) => false,
+        (Action::Replace | Action::Remove, _) | (Action::MayReplace, WorkedOutBy::Aws) => {
+            KEPT.contains(&change.kind.as_str())
+        }
     };
     changes.iter().filter(loses).collect()
 }
@@ -101,8 +112,10 @@ mod tests {
             change("SendEmail", "AWS::Lambda::Function", Action::Replace),
             change("NewTable", "AWS::DynamoDB::Table", Action::Add),
         ];
-        let names: Vec<&str> = losing(&changes).iter().map(|c| c.resource.as_str()).collect();
-        assert_eq!(names, ["AuditTable", "OldTable", "DataKey", "UserPool"]);
+        let lost = |by| losing(&changes, by).iter().map(|c| c.resource.as_str()).collect::<Vec<_>>();
+        assert_eq!(lost(WorkedOutBy::Aws), ["AuditTable", "OldTable", "DataKey", "UserPool"]);
+        // What may be replaced is taken for a change in place where it is said of everything.
+        assert_eq!(lost(WorkedOutBy::Emulator), ["AuditTable", "OldTable", "UserPool"]);
     }
 
     #[test]

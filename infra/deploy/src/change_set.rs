@@ -3,18 +3,17 @@
 //! Invariant: nothing is executed that was not described to the end.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
-use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudformation::operation::create_change_set::{CreateChangeSetError, CreateChangeSetOutput};
 use aws_sdk_cloudformation::types::{Capability, ChangeSetStatus, ChangeSetType, Parameter, Stack, Tag};
 
 use crate::change::{Change, action};
 use crate::cloud::{Cloud, because};
 
-/// How often a change set in the making is looked at, and how long apart.
+/// How often a change set in the making is looked at, every few seconds.
 const LOOKS_MAX: u32 = 120;
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The most pages of a change set. A template has at most 500 resources, a page 100.
 const PAGES_MAX: u32 = 20;
 
@@ -43,6 +42,27 @@ pub(crate) async fn find(cloud: &Cloud, stack: &str) -> anyhow::Result<Option<St
 
 /// Makes a change set and gives its changes; `None` where nothing would change.
 pub(crate) async fn make(cloud: &Cloud, wanted: &Wanted<'_>) -> anyhow::Result<Option<Vec<Change>>> {
+    if let Err(error) = ask_for(cloud, wanted).await {
+        if !error.as_service_error().is_some_and(|e| e.is_already_exists_exception()) {
+            return Err(because("CloudFormation refused the template or its parameters", &error));
+        }
+        // An interrupted run left it, perhaps with other parameters.
+        remove(cloud, wanted).await?;
+        ask_for(cloud, wanted)
+            .await
+            .map_err(|e| because("CloudFormation refused the template or its parameters", &e))?;
+    }
+    if !described(cloud, wanted).await? {
+        drop_it(cloud, wanted).await?;
+        return Ok(None);
+    }
+    changes(cloud, wanted).await.map(Some)
+}
+
+async fn ask_for(
+    cloud: &Cloud,
+    wanted: &Wanted<'_>,
+) -> Result<CreateChangeSetOutput, SdkError<CreateChangeSetError>> {
     let kind = if wanted.creates { ChangeSetType::Create } else { ChangeSetType::Update };
     let parameter = |(name, value): (&String, &Option<String>)| {
         let named = Parameter::builder().parameter_key(name);
@@ -60,15 +80,9 @@ pub(crate) async fn make(cloud: &Cloud, wanted: &Wanted<'_>) -> anyhow::Result<O
         .template_url(&wanted.template_url)
         .set_parameters(Some(wanted.parameters.iter().map(parameter).collect()))
         .capabilities(Capability::CapabilityIam)
-        .capabilities(Capability::CapabilityNamedIam)
         .capabilities(Capability::CapabilityAutoExpand)
         .tags(Tag::builder().key("Application").value("puntual").build());
-    request.send().await.map_err(|e| because("CloudFormation refused the template or its parameters", &e))?;
-    if !described(cloud, wanted).await? {
-        drop_it(cloud, wanted).await?;
-        return Ok(None);
-    }
-    changes(cloud, wanted).await.map(Some)
+    request.send().await
 }
 
 /// Waits until the change set is made; says whether it holds a change.
@@ -85,10 +99,10 @@ async fn described(cloud: &Cloud, wanted: &Wanted<'_>) -> anyhow::Result<bool> {
                 drop_it(cloud, wanted).await?;
                 bail!("CloudFormation could not work out the changes: {reason}");
             }
-            _ => tokio::time::sleep(LOOK_EVERY).await,
+            _ => tokio::time::sleep(cloud.look_every()).await,
         }
     }
-    bail!("the change set {} was not made within {} minutes", wanted.name, LOOKS_MAX / 30)
+    bail!("the change set {} was not made after {LOOKS_MAX} looks; run the same command again", wanted.name)
 }
 
 /// CloudFormation tells by these words, and only by them, that a change set is empty.
@@ -135,14 +149,31 @@ async fn changes(cloud: &Cloud, wanted: &Wanted<'_>) -> anyhow::Result<Vec<Chang
 
 /// Carries the change set out; the work goes on after this returns.
 pub(crate) async fn execute(cloud: &Cloud, wanted: &Wanted<'_>) -> anyhow::Result<()> {
-    let request =
-        cloud.cloudformation.execute_change_set().stack_name(wanted.stack).change_set_name(&wanted.name);
+    // A first creation that fails leaves nothing that holds nothing, whatever the template keeps later.
+    let request = cloud
+        .cloudformation
+        .execute_change_set()
+        .stack_name(wanted.stack)
+        .change_set_name(&wanted.name)
+        .set_retain_except_on_create(wanted.creates.then_some(true));
     request.send().await.map_err(|e| because("the changes could not be begun", &e))?;
     Ok(())
 }
 
-/// Removes a change set that is not carried out.
+/// Removes a change set that is not carried out, and the empty shell of a stack that it would have created.
 pub(crate) async fn drop_it(cloud: &Cloud, wanted: &Wanted<'_>) -> anyhow::Result<()> {
+    remove(cloud, wanted).await?;
+    if wanted.creates {
+        let request = cloud.cloudformation.delete_stack().stack_name(wanted.stack);
+        request
+            .send()
+            .await
+            .map_err(|e| because(&format!("the empty stack {} could not be removed", wanted.stack), &e))?;
+    }
+    Ok(())
+}
+
+async fn remove(cloud: &Cloud, wanted: &Wanted<'_>) -> anyhow::Result<()> {
     let request =
         cloud.cloudformation.delete_change_set().stack_name(wanted.stack).change_set_name(&wanted.name);
     request

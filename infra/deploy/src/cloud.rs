@@ -7,12 +7,21 @@ use std::time::Duration;
 use anyhow::bail;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::Credentials;
 use aws_smithy_types::error::display::DisplayErrorContext;
+
+use crate::change::WorkedOutBy;
+use crate::emulator::ROOT_KEY;
 
 /// For how long a call may take, its repetitions included.
 const CALL_SECONDS_MAX: u64 = 300;
 /// For how long a connection may take to come about.
 const CONNECT_SECONDS_MAX: u64 = 10;
+
+/// How long apart a stack at work is looked at: CloudFormation answers seldom asked questions only.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// The same of an emulator, which is done within seconds.
+const EMULATOR_LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Where a stack is put.
 #[derive(Debug, Clone)]
@@ -36,8 +45,12 @@ pub(crate) struct Cloud {
     pub(crate) cloudfront: aws_sdk_cloudfront::Client,
     pub(crate) cognito: aws_sdk_cognitoidentityprovider::Client,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) kms: aws_sdk_kms::Client,
+    pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
     pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) secrets: aws_sdk_secretsmanager::Client,
     pub(crate) ses: aws_sdk_sesv2::Client,
+    pub(crate) sns: aws_sdk_sns::Client,
 }
 
 impl Cloud {
@@ -70,9 +83,23 @@ impl Cloud {
             cloudfront: aws_sdk_cloudfront::Client::new(&config),
             cognito: aws_sdk_cognitoidentityprovider::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            kms: aws_sdk_kms::Client::new(&config),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            secrets: aws_sdk_secretsmanager::Client::new(&config),
             ses: aws_sdk_sesv2::Client::new(&config),
+            sns: aws_sdk_sns::Client::new(&config),
         })
+    }
+
+    /// How long apart a stack at work is looked at.
+    pub(crate) fn look_every(&self) -> Duration {
+        if self.emulator.is_some() { EMULATOR_LOOK_EVERY } else { LOOK_EVERY }
+    }
+
+    /// Who works out what a change set changes.
+    pub(crate) fn worked_out_by(&self) -> WorkedOutBy {
+        if self.emulator.is_some() { WorkedOutBy::Emulator } else { WorkedOutBy::Aws }
     }
 }
 
@@ -85,7 +112,10 @@ async fn config(place: &Place) -> SdkConfig {
         .region(Region::new(place.region.clone()))
         .timeout_config(timeouts);
     match &place.emulator {
-        Some(endpoint) => loader.endpoint_url(endpoint).test_credentials().load().await,
+        Some(endpoint) => {
+            let root = Credentials::new(ROOT_KEY, ROOT_KEY, None, None, "emulator");
+            loader.endpoint_url(endpoint).credentials_provider(root).load().await
+        }
         None => loader.load().await,
     }
 }

@@ -10,22 +10,29 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use aws_sdk_cloudformation::types::Stack;
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::archive::{self, Archive};
 use crate::change::{listed, losing};
 use crate::change_set::{self, Wanted};
 use crate::cloud::{Cloud, Place, because};
-use crate::emulator::Emulator;
+use crate::emulator::{self, Emulator, Start};
 use crate::follow::{self, Before};
 use crate::function::{Architecture, Compiler, code_parameter};
+use crate::parameters::{self, Sources};
+use crate::sms::Logs;
 use crate::stack::{NextStep, next_step};
 use crate::tool::CargoLambda;
-use crate::{console, people, question, upload};
+use crate::{afterwards, kept, leftover, people, question, sms, upload};
 
 /// How often one command tries to bring a stack into a state that can be changed.
 const ROUNDS_MAX: u32 = 4;
 /// CloudFormation's limit for a template that lies in a bucket.
 const TEMPLATE_BYTES_MAX: usize = 1_000_000;
+/// How much of the template's hash names a change set.
+const HASH_CHARS: usize = 16;
+/// The word of `--emulator` without an address.
+const STARTED_HERE: &str = "started here";
 
 /// Puts Puntual into an account.
 #[derive(Debug, Args)]
@@ -51,12 +58,25 @@ pub(crate) struct DeployArguments {
     /// Only shows what would change.
     #[arg(long)]
     plan: bool,
-    /// Deploys to an emulator on this machine, which runs until this command is ended.
+    /// Makes a new stack although an earlier one of this name left its tables. They stay, and are not used.
     #[arg(long)]
-    emulator: bool,
+    begin_anew: bool,
+    /// Deploys to an emulator on this machine, which runs until this command is ended; with an address, to one that runs.
+    #[arg(
+        long,
+        value_name = "URL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = STARTED_HERE,
+        value_parser = emulator_word
+    )]
+    emulator: Option<String>,
     /// The port of the emulator; a free one unless it is said.
     #[arg(long, requires = "emulator")]
     port: Option<u16>,
+    /// Lets the emulator refuse what a role does not allow.
+    #[arg(long, requires = "emulator")]
+    enforce_roles: bool,
 }
 
 /// What a deployment works with.
@@ -72,27 +92,54 @@ pub(crate) async fn deploy(arguments: &DeployArguments) -> anyhow::Result<ExitCo
     let root = root
         .canonicalize()
         .context("the workspace is not where this program was built; expected a checkout")?;
-    let emulator = match arguments.emulator {
-        true => Some(Emulator::start(&root, arguments.port).await?),
-        false => None,
+    // From here on an emulator that was started ends with this program, however it is told to end.
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        done = deploy_from(arguments, &root) => done,
+        _ = interrupted.recv() => Ok(ended(arguments)),
+        _ = terminated.recv() => Ok(ended(arguments)),
+    }
+}
+
+/// What an end by a signal is to whoever asked for it. An emulator is ended in no other way; a stack of AWS goes on with
+/// what it was told, and the same command follows it again.
+fn ended(arguments: &DeployArguments) -> ExitCode {
+    if arguments.emulator.is_some() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("ended; what was begun is gone on with by the same command");
+    ExitCode::FAILURE
+}
+
+async fn deploy_from(arguments: &DeployArguments, root: &Path) -> anyhow::Result<ExitCode> {
+    let started = match arguments.emulator.as_deref() {
+        Some(STARTED_HERE) => {
+            let start = Start {
+                region: &arguments.region,
+                port: arguments.port,
+                enforces_roles: arguments.enforce_roles,
+            };
+            Some(Emulator::start(root, &start).await?)
+        }
+        Some(_) | None => None,
     };
-    let place = Place {
-        region: arguments.region.clone(),
-        emulator: emulator.as_ref().map(|emulator| emulator.endpoint.clone()),
-    };
+    let running = started.as_ref().map(|emulator| emulator.endpoint.clone());
+    let place =
+        Place { region: arguments.region.clone(), emulator: running.or_else(|| arguments.emulator.clone()) };
     let cloud = Cloud::reach(&place).await?;
-    let compiler = if emulator.is_some() {
+    let compiler = if place.emulator.is_some() {
         Compiler::ForThisMachine
     } else {
         let architecture = if arguments.x86_64 { Architecture::X86_64 } else { Architecture::Arm64 };
-        Compiler::ForLambda(CargoLambda::find(&root)?, architecture)
+        Compiler::ForLambda(CargoLambda::find(root)?, architecture)
     };
     eprintln!("account {}, region {}, stack {}", cloud.account, cloud.region, arguments.stack);
-    let work = Work { arguments, root, cloud, compiler };
+    let work = Work { arguments, root: root.to_owned(), cloud, compiler };
     let code = work.carry_out().await?;
-    if let Some(emulator) = emulator {
+    if let Some(emulator) = started {
         eprintln!("the emulator answers at {}; Ctrl-C ends it", emulator.endpoint);
-        tokio::signal::ctrl_c().await.context("Ctrl-C cannot be waited for")?;
+        std::future::pending::<()>().await;
     }
     Ok(code)
 }
@@ -101,11 +148,13 @@ impl Work<'_> {
     async fn carry_out(&self) -> anyhow::Result<ExitCode> {
         let stack = &self.arguments.stack;
         let found = self.made_ready().await?;
-        let architecture = match &self.compiler {
-            Compiler::ForLambda(_, architecture) => *architecture,
-            Compiler::ForThisMachine => Architecture::X86_64,
-        };
-        let code = self.archives()?;
+        if found.is_none() && !self.arguments.begin_anew {
+            let tables = kept::tables_with_items(&self.cloud, stack).await?;
+            if !tables.is_empty() {
+                bail!("{}", kept::objection(stack, &tables));
+            }
+        }
+        let code = self.compiler.archives(&self.root).await?;
         let template = self.template()?;
         let bucket = upload::bucket(&self.cloud).await?;
         let mut new = 0;
@@ -113,23 +162,25 @@ impl Work<'_> {
             new += u32::from(upload::upload(&self.cloud, &bucket, archive).await?);
         }
         eprintln!("{} files of code, {new} of them new", code.len() + 1);
-        let template_url = match self.arguments.emulator {
-            true => format!("{}/{bucket}/{}", self.endpoint()?, template.key),
-            false => format!("https://{bucket}.s3.{}.amazonaws.com/{}", self.cloud.region, template.key),
+        let template_url = match &self.cloud.emulator {
+            Some(endpoint) => format!("{endpoint}/{bucket}/{}", template.key),
+            None => format!("https://{bucket}.s3.{}.amazonaws.com/{}", self.cloud.region, template.key),
         };
         let names = change_set::parameters_of(&self.cloud, &template_url).await?;
-        let parameters = self.parameters(&names, found.as_ref(), &bucket, &code, architecture)?;
+        let (parameters, logs) = self.parameters(&names, found.as_ref(), &bucket, &code).await?;
+        let hash: String = template.hash.chars().take(HASH_CHARS).collect();
         let wanted = Wanted {
             stack,
-            name: format!("puntual-{}", &template.key[template.key.len() - 21..template.key.len() - 5]),
+            name: format!("puntual-{hash}"),
             template_url,
             creates: found.is_none(),
             parameters,
         };
-        if self.changed(&wanted).await? == Changed::NotAgreed {
+        if self.changed(&wanted, logs.as_ref()).await? == Changed::NotAgreed {
             return Ok(ExitCode::SUCCESS);
         }
-        self.finish().await.map(|()| ExitCode::SUCCESS)
+        afterwards::finish(&self.cloud, &self.root, stack, &self.arguments.admin_email).await?;
+        Ok(ExitCode::SUCCESS)
     }
 
     /// Brings the stack into a state that can be changed; gives it where it is there.
@@ -173,20 +224,18 @@ impl Work<'_> {
         if !self.arguments.yes && !question::agreed(&question, "--yes")? {
             bail!("stack {name} was left as it is");
         }
+        let leftovers = leftover::of_stack(&self.cloud, name, |_| true).await?;
         let before = follow::before(&self.cloud, name).await?;
         let request = self.cloud.cloudformation.delete_stack().stack_name(name);
         request.send().await.map_err(|e| because("the remains could not be removed", &e))?;
-        follow::to_the_end(&self.cloud, name, 0, before).await.map(|_| ())
-    }
-
-    fn archives(&self) -> anyhow::Result<Vec<(&'static str, Archive)>> {
-        eprintln!("building the functions");
-        let zipped = |(function, path): (&'static str, PathBuf)| {
-            let binary =
-                std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-            Ok((function, archive::function(function, &binary)?))
-        };
-        self.compiler.build(&self.root)?.into_iter().map(zipped).collect()
+        follow::to_the_end(&self.cloud, name, 0, before).await?;
+        // What stays when a stack goes stays here, too. A stack that was never whole has nothing to keep.
+        if kept::tables_with_items(&self.cloud, name).await?.is_empty() {
+            for leftover in &leftovers {
+                leftover::remove(&self.cloud, leftover).await?;
+            }
+        }
+        Ok(())
     }
 
     fn template(&self) -> anyhow::Result<Archive> {
@@ -199,51 +248,51 @@ impl Work<'_> {
         Ok(archive::template(&text))
     }
 
-    fn parameters(
+    /// The values of the parameters, and the log groups of SMS where they were looked for.
+    async fn parameters(
         &self,
         names: &[String],
         found: Option<&Stack>,
         bucket: &str,
         code: &[(&'static str, Archive)],
-        architecture: Architecture,
-    ) -> anyhow::Result<BTreeMap<String, Option<String>>> {
-        let kept = found.map(|s| s.parameters().iter().filter_map(|p| p.parameter_key()).collect::<Vec<_>>());
-        let mut set: BTreeMap<String, String> = BTreeMap::new();
-        set.insert("AdminEmail".to_owned(), self.arguments.admin_email.clone());
-        set.insert("Architecture".to_owned(), architecture.word().to_owned());
-        set.insert("CodeBucket".to_owned(), bucket.to_owned());
-        set.extend(code.iter().map(|(function, archive)| (code_parameter(function), archive.key.clone())));
-        if found.is_none() {
-            // Until the lender names another sender, reminders come from the administrator's own mailbox.
-            for sender in ["EmailIdentity", "EmailFrom"] {
-                set.insert(sender.to_owned(), self.arguments.admin_email.clone());
-            }
-        }
-        for (name, value) in &self.arguments.parameters {
-            if !names.contains(name) {
-                bail!("the template has no parameter {name}; expected one of {}", names.join(", "));
-            }
-            set.insert(name.clone(), value.clone());
-        }
-        let of = |name: &String| match set.remove(name) {
-            Some(value) => Some((name.clone(), Some(value))),
-            None if kept.as_ref().is_some_and(|kept| kept.contains(&name.as_str())) => {
-                Some((name.clone(), None))
-            }
-            // The template's own default.
-            None => None,
+    ) -> anyhow::Result<(BTreeMap<String, Option<String>>, Option<Logs>)> {
+        let mut own = BTreeMap::from([
+            ("AdminEmail".to_owned(), self.arguments.admin_email.clone()),
+            ("Architecture".to_owned(), self.compiler.architecture().word().to_owned()),
+            ("CodeBucket".to_owned(), bucket.to_owned()),
+        ]);
+        own.extend(code.iter().map(|(function, archive)| (code_parameter(function), archive.key.clone())));
+        let mut sources = Sources {
+            names,
+            stack: found.map(parameters::of_stack),
+            own,
+            said: &self.arguments.parameters,
+            emulator: self.cloud.emulator.is_some(),
         };
-        Ok(names.iter().filter_map(of).collect())
+        sources.first_sender(&self.arguments.admin_email);
+        if let Some(identity) = sources.new_identity().map(str::to_owned) {
+            let there = people::identity(&self.cloud, &identity).await?.is_some();
+            sources.identity_is_there(there);
+        }
+        let logs = match sources.asks_for_sms_logs() {
+            true => Some(sms::logs(&self.cloud).await?),
+            false => None,
+        };
+        if let Some(logs) = &logs {
+            sources.sms_logs(logs.word());
+        }
+        Ok((sources.values()?, logs))
     }
 
-    async fn changed(&self, wanted: &Wanted<'_>) -> anyhow::Result<Changed> {
+    async fn changed(&self, wanted: &Wanted<'_>, logs: Option<&Logs>) -> anyhow::Result<Changed> {
         let before = follow::before(&self.cloud, wanted.stack).await?;
         let Some(changes) = change_set::make(&self.cloud, wanted).await? else {
             eprintln!("nothing changes");
-            return Ok(Changed::Nothing);
+            return Ok(if self.arguments.plan { Changed::NotAgreed } else { Changed::Nothing });
         };
         eprint!("{}", listed(&changes));
-        let lost: Vec<&str> = losing(&changes).iter().map(|c| c.resource.as_str()).collect();
+        let lost: Vec<&str> =
+            losing(&changes, self.cloud.worked_out_by()).iter().map(|c| c.resource.as_str()).collect();
         if !lost.is_empty() {
             change_set::drop_it(&self.cloud, wanted).await?;
             bail!(
@@ -253,6 +302,7 @@ impl Work<'_> {
         }
         if self.arguments.plan {
             change_set::drop_it(&self.cloud, wanted).await?;
+            eprintln!("{} changes; nothing was changed", changes.len());
             return Ok(Changed::NotAgreed);
         }
         let question = format!("Carry out these {} changes?", changes.len());
@@ -261,52 +311,12 @@ impl Work<'_> {
             eprintln!("nothing was changed");
             return Ok(Changed::NotAgreed);
         }
+        if let Some(logs) = logs {
+            sms::complete(&self.cloud, logs).await?;
+        }
         change_set::execute(&self.cloud, wanted).await?;
         follow::to_the_end(&self.cloud, wanted.stack, changes.len() as u64, before).await?;
         Ok(Changed::Done)
-    }
-
-    /// What a template cannot do, and what the person needs to know.
-    async fn finish(&self) -> anyhow::Result<()> {
-        let stack = change_set::find(&self.cloud, &self.arguments.stack).await?;
-        let stack = stack.context("the stack is gone; somebody removed it at this moment")?;
-        let output = |name: &str| {
-            let found =
-                stack.outputs().iter().find(|o| o.output_key() == Some(name)).and_then(|o| o.output_value());
-            found.with_context(|| {
-                format!("the stack has no output {name}; expected those of infra/template.yaml")
-            })
-        };
-        if people::administrator(&self.cloud, output("UserPoolId")?, &self.arguments.admin_email).await? {
-            eprintln!("the administrator was made; Cognito sends the invitation");
-        }
-        if console::is_there(&self.root) {
-            let files = console::build(&self.root)?;
-            let dist = self.root.join("admin-web/dist");
-            let (bucket, distribution) = (output("ConsoleBucketName")?, output("ConsoleDistributionId")?);
-            let reference = stack.last_updated_time().or(stack.creation_time()).map(|t| t.secs().to_string());
-            let reference = reference.unwrap_or_default();
-            console::publish(&self.cloud, &dist, &files, bucket, distribution, &reference).await?;
-        }
-        for output in stack.outputs() {
-            eprintln!(
-                "{:<22} {}",
-                output.output_key().unwrap_or_default(),
-                output.output_value().unwrap_or_default()
-            );
-        }
-        let identity = stack.parameters().iter().find(|p| p.parameter_key() == Some("EmailIdentity"));
-        let identity = identity.and_then(|p| p.parameter_value()).unwrap_or(&self.arguments.admin_email);
-        let sender = people::sender(&self.cloud, identity).await?;
-        let open = people::before_the_first_reminder(sender, identity, &self.cloud.region);
-        if !open.is_empty() {
-            eprint!("Before the first reminder can go out:\n{open}");
-        }
-        Ok(())
-    }
-
-    fn endpoint(&self) -> anyhow::Result<&str> {
-        self.cloud.emulator.as_deref().context("an emulator has an endpoint")
     }
 }
 
@@ -342,6 +352,11 @@ fn mailbox(text: &str) -> Result<String, String> {
         }
         _ => Err("expected an email address such as ops@lender.example".to_owned()),
     }
+}
+
+/// The address of an emulator, or the word for one that is started here.
+fn emulator_word(text: &str) -> Result<String, String> {
+    if text == STARTED_HERE { Ok(text.to_owned()) } else { emulator::address(text) }
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {

@@ -16,7 +16,6 @@ use crate::stack::{Ending, ending};
 
 /// How long a stack may work: CloudFront takes some minutes, a table with an index, too.
 const LOOKS_MAX: u32 = 1_200;
-const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// After how many looks a stack without news is believed to be at rest. Before that, an ending is one of the work before.
 const QUIET_LOOKS: u32 = 5;
 /// The most pages of events that are read for one look.
@@ -51,10 +50,10 @@ pub(crate) async fn to_the_end(
     let bar = bar(resources);
     let mut seen = before.seen;
     let mut all: Vec<Event> = Vec::new();
+    let mut end = None;
     for look in 0..LOOKS_MAX {
-        let status = find(cloud, stack).await?.and_then(|s| s.stack_status().map(|s| s.as_str().to_owned()));
-        let fresh = news(cloud, stack, &seen).await?;
-        for event in fresh {
+        // Events first: once the work's first one is there, the status is that of this work and not of the one before.
+        for event in news(cloud, stack, &seen).await? {
             seen.insert(event.id.clone());
             if event.is_end() {
                 bar.inc(1);
@@ -62,20 +61,23 @@ pub(crate) async fn to_the_end(
             bar.set_message(format!("{} {}", event.resource, event.status));
             all.push(event);
         }
+        if let Some(end) = end {
+            bar.finish_and_clear();
+            return match end {
+                Ending::Done | Ending::Gone => Ok(end),
+                Ending::RolledBack | Ending::Broken => bail!("{}", failed(stack, end, &all)),
+            };
+        }
         let begun = !all.is_empty() || look >= QUIET_LOOKS;
-        // A stack that is gone is found no more by its name.
-        match status.as_deref().map_or(Some(Ending::Gone), |s| ending(s).filter(|_| begun)) {
-            Some(end @ (Ending::Done | Ending::Gone)) => {
-                bar.finish_and_clear();
-                return Ok(end);
-            }
-            Some(end @ (Ending::RolledBack | Ending::Broken)) => {
-                bar.finish_and_clear();
-                bail!("{}", failed(stack, end, &all));
-            }
-            None => tokio::time::sleep(LOOK_EVERY).await,
+        let status = find(cloud, stack).await?.and_then(|s| s.stack_status().map(|s| s.as_str().to_owned()));
+        // A stack that is gone is found no more by its name. An ending is told after one more look at the events, of
+        // which the last may have come meanwhile.
+        end = status.as_deref().map_or(Some(Ending::Gone), |s| ending(s).filter(|_| begun));
+        if end.is_none() {
+            tokio::time::sleep(cloud.look_every()).await;
         }
     }
+    bar.finish_and_clear();
     bail!(
         "stack {stack} was still at work after {} minutes; run the same command again to go on following it",
         LOOKS_MAX / 20

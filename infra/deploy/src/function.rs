@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
+use crate::archive::{self, Archive, Effort};
 use crate::tool::CargoLambda;
 
 /// The package of each function, which is also its binary and the folder below `functions/`.
@@ -24,6 +25,9 @@ pub(crate) const FUNCTIONS: [&str; 8] = [
 ];
 /// The feature that makes the binary of a function.
 const FEATURE: &str = "lambda";
+
+/// The package that has the features of the tests of the workspace; its manifest says why it is built along.
+const FEATURES_OF_TESTS: &str = "emulator";
 
 /// What the functions run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,24 +62,43 @@ pub(crate) fn code_parameter(function: &str) -> String {
 pub(crate) enum Compiler {
     /// `cargo lambda`, which links against the glibc of Amazon Linux 2023.
     ForLambda(CargoLambda, Architecture),
-    /// `cargo` alone, for an emulator that runs the functions on this machine. Without link-time optimisation.
+    /// `cargo` alone, for an emulator that runs the functions on this machine: soon done, and not optimised.
     ForThisMachine,
 }
 
 impl Compiler {
-    /// Builds all functions and says where each binary lies.
-    pub(crate) fn build(&self, root: &Path) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
-        let mut command = self.command(root);
-        for function in FUNCTIONS {
-            command.args(["--package", function]);
+    /// What the binaries run on.
+    pub(crate) fn architecture(&self) -> Architecture {
+        match self {
+            Compiler::ForLambda(_, architecture) => *architecture,
+            Compiler::ForThisMachine if cfg!(target_arch = "aarch64") => Architecture::Arm64,
+            Compiler::ForThisMachine => Architecture::X86_64,
         }
-        let features: Vec<String> = FUNCTIONS.iter().map(|f| format!("{f}/{FEATURE}")).collect();
-        command.args(["--features", &features.join(",")]);
-        let status = command.stdin(Stdio::null()).status().context("the compiler could not be started")?;
-        if !status.success() {
+    }
+
+    /// Builds all functions and gives their zips.
+    pub(crate) async fn archives(&self, root: &Path) -> anyhow::Result<Vec<(&'static str, Archive)>> {
+        eprintln!("building the functions");
+        // Whoever ends this program ends the compiler with it.
+        let mut command = tokio::process::Command::from(self.command(root));
+        let status = command.stdin(Stdio::null()).kill_on_drop(true).status().await;
+        if !status.context("the compiler could not be started")?.success() {
             bail!("the functions could not be built; what the compiler said stands above");
         }
-        FUNCTIONS.into_iter().map(|function| Ok((function, self.binary(root, function)?))).collect()
+        let zipped = |function: &'static str| {
+            let path = self.binary(root, function)?;
+            let binary =
+                std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            Ok((function, archive::function(function, &binary, self.effort())?))
+        };
+        FUNCTIONS.into_iter().map(zipped).collect()
+    }
+
+    fn effort(&self) -> Effort {
+        match self {
+            Compiler::ForLambda(..) => Effort::Small,
+            Compiler::ForThisMachine => Effort::Fast,
+        }
     }
 
     fn command(&self, root: &Path) -> Command {
@@ -90,10 +113,17 @@ impl Compiler {
             }
             Compiler::ForThisMachine => {
                 let mut command = Command::new(cargo());
-                command.args(["build", "--profile", "local", "--bins"]);
+                // With this program among the packages, cargo compiles what both need only once.
+                command.args(["build", "--quiet", "--bins", "--package", env!("CARGO_PKG_NAME")]);
+                command.args(["--package", FEATURES_OF_TESTS]);
                 command
             }
         };
+        for function in FUNCTIONS {
+            command.args(["--package", function]);
+        }
+        let features: Vec<String> = FUNCTIONS.iter().map(|f| format!("{f}/{FEATURE}")).collect();
+        command.args(["--features", &features.join(",")]);
         // The toolchain of the workspace is chosen anew: what `cargo run` passed on would override the file.
         command.current_dir(root).env_remove("RUSTUP_TOOLCHAIN");
         command
@@ -103,13 +133,24 @@ impl Compiler {
         let target = root.join("target");
         let path = match self {
             Compiler::ForLambda(..) => target.join("lambda").join(function).join("bootstrap"),
-            Compiler::ForThisMachine => target.join("local").join(function),
+            Compiler::ForThisMachine => target.join("debug").join(function),
         };
         if !path.is_file() {
             bail!("{function} was built, and {} is not there", path.display());
         }
-        Ok(path)
+        Ok(match self {
+            Compiler::ForLambda(..) => path,
+            Compiler::ForThisMachine => stripped(&path, &target.join("emulator/functions").join(function))?,
+        })
     }
+}
+
+/// The same binary without its symbols, a third as large; the binary itself where there is no `strip`.
+fn stripped(binary: &Path, to: &Path) -> anyhow::Result<PathBuf> {
+    let folder = to.parent().unwrap_or(to);
+    std::fs::create_dir_all(folder).with_context(|| format!("{} could not be made", folder.display()))?;
+    let done = Command::new("strip").arg("-o").arg(to).arg(binary).stdin(Stdio::null()).status();
+    Ok(if done.is_ok_and(|status| status.success()) { to.to_owned() } else { binary.to_owned() })
 }
 
 /// The cargo that started this program, or the one on the path.

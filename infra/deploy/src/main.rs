@@ -6,7 +6,9 @@
 // The future of an SDK call is deep, and its layout is computed for the whole of main.
 #![recursion_limit = "256"]
 
+mod afterwards;
 mod archive;
+mod bucket;
 mod change;
 mod change_set;
 mod cloud;
@@ -16,10 +18,13 @@ mod emulator;
 mod failure;
 mod follow;
 mod function;
+mod kept;
 mod leftover;
+mod parameters;
 mod people;
 mod question;
 mod removal;
+mod sms;
 mod stack;
 mod tool;
 mod upload;

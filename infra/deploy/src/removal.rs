@@ -1,6 +1,7 @@
 //! `destroy`: the stack is removed, the data only where the person asks for that, too.
 //!
-//! Invariant: two answers stand before the removal, and what stays is named with what it costs to leave it.
+//! Invariant: two answers stand before the removal, and what stays is named. What holds data goes last, so that a removal
+//! that stops halfway lost nothing that was to stay.
 
 use std::process::ExitCode;
 
@@ -10,7 +11,7 @@ use clap::Args;
 use crate::change_set;
 use crate::cloud::{Cloud, Place, because};
 use crate::leftover::{self, Leftover};
-use crate::{follow, question};
+use crate::{bucket, emulator, follow, kept, question};
 
 /// Removes Puntual from an account.
 #[derive(Debug, Args)]
@@ -28,7 +29,7 @@ pub(crate) struct DestroyArguments {
     #[arg(long, value_name = "STACK")]
     confirm: Option<String>,
     /// Where an emulator listens, such as http://127.0.0.1:4566.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = emulator::address)]
     emulator: Option<String>,
 }
 
@@ -36,22 +37,30 @@ pub(crate) async fn destroy(arguments: &DestroyArguments) -> anyhow::Result<Exit
     let stack = arguments.stack.as_str();
     let place = Place { region: arguments.region.clone(), emulator: arguments.emulator.clone() };
     let cloud = Cloud::reach(&place).await?;
-    if change_set::find(&cloud, stack).await?.is_none() {
+    let stands = change_set::find(&cloud, stack).await?.is_some();
+    let leftovers = match (stands, arguments.delete_data) {
+        (true, _) => leftover::of_stack(&cloud, stack, |_| true).await?,
+        (false, true) => kept::leftovers(&cloud, stack).await?,
+        (false, false) => Vec::new(),
+    };
+    if !stands && leftovers.is_empty() {
         bail!("account {} has no stack {stack} in region {}", cloud.account, cloud.region);
     }
-    let leftovers = leftover::of_stack(&cloud, stack).await?;
     if !agreed(arguments, &cloud)? {
         eprintln!("nothing was removed");
         return Ok(ExitCode::SUCCESS);
     }
-    let before = follow::before(&cloud, stack).await?;
-    let request = cloud.cloudformation.delete_stack().stack_name(stack);
-    request.send().await.map_err(|e| because(&format!("stack {stack} could not be removed"), &e))?;
-    follow::to_the_end(&cloud, stack, 0, before).await?;
-    eprintln!("stack {stack} is removed");
+    if stands {
+        bucket::empty_those_of(&cloud, stack).await?;
+        let before = follow::before(&cloud, stack).await?;
+        let request = cloud.cloudformation.delete_stack().stack_name(stack);
+        request.send().await.map_err(|e| because(&format!("stack {stack} could not be removed"), &e))?;
+        follow::to_the_end(&cloud, stack, 0, before).await?;
+        eprintln!("stack {stack} is removed");
+    }
     let stays = if arguments.delete_data { removed(&cloud, leftovers).await? } else { leftovers };
     if !stays.is_empty() {
-        eprintln!("These stay, and are paid for as long as they do:");
+        eprintln!("These stay, and what they hold is paid for as long as they do:");
         for leftover in &stays {
             eprintln!("  {:<28} {}", leftover.kind, leftover.id);
         }
@@ -72,7 +81,7 @@ fn agreed(arguments: &DestroyArguments, cloud: &Cloud) -> anyhow::Result<bool> {
     if !question::agreed(&question, "--confirm STACK")? {
         return Ok(false);
     }
-    question::typed(&format!("Type the name of the stack to remove it:"), stack, "--confirm STACK")
+    question::typed("Type the name of the stack to remove it:", stack, "--confirm STACK")
 }
 
 /// Removes what the person asked to be removed; gives what stays.
@@ -80,7 +89,7 @@ async fn removed(cloud: &Cloud, leftovers: Vec<Leftover>) -> anyhow::Result<Vec<
     let mut stays = Vec::new();
     for leftover in leftovers {
         if leftover::remove(cloud, &leftover).await? {
-            eprintln!("removed {} {}", leftover.kind, leftover.id);
+            eprintln!("removed {:<28} {}", leftover.kind, leftover.id);
         } else {
             stays.push(leftover);
         }

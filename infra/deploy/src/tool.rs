@@ -12,8 +12,9 @@ use crate::function::cargo;
 
 /// `cargo-lambda`; it brings the linker that it was tried with.
 const CARGO_LAMBDA: &[&str] = &["cargo-lambda==1.9.2"];
-/// The emulator, and what it needs to read a template with SAM's short forms.
-const EMULATOR: &[&str] = &["ministack==1.5.33", "aws-sam-translator==1.115.0"];
+/// The emulator, and what it needs to read a template with SAM's short forms and to verify tokens. Without the last it
+/// refuses every token and does not say why.
+const EMULATOR: &[&str] = &["ministack==1.5.33", "aws-sam-translator==1.115.0", "cryptography==50.0.2"];
 
 /// `cargo lambda`, wherever it lies.
 #[derive(Debug)]
@@ -59,13 +60,13 @@ fn environment(root: &Path, name: &str, packages: &[&str]) -> anyhow::Result<Pat
     if std::fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
         return Ok(programs);
     }
-    eprintln!("installing {} from PyPI into {}", packages.join(" and "), folder.display());
+    eprintln!("installing {} from PyPI into {}", packages.join(", "), folder.display());
     if !answers(Command::new("python3").arg("--version")) {
         bail!(
             "python3 is not there, and {name} is installed with it; expected Python 3.9 or newer on the path"
         );
     }
-    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     run(Command::new(programs.join("python"))
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
         .args(packages))?;
@@ -82,7 +83,9 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
     let what = format!("{command:?}");
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
     if !status.with_context(|| format!("{what} could not be started"))?.success() {
-        bail!("{what} failed; what it said stands above");
+        bail!(
+            "{what} failed; what it said stands above. Expected python3 with its module venv, and PyPI within reach"
+        );
     }
     Ok(())
 }
