@@ -5,6 +5,7 @@
 
 mod choices;
 mod command_line;
+mod costs;
 mod dead_letters;
 mod delivery_abandoned;
 mod delivery_again;

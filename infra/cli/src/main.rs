@@ -72,6 +72,10 @@ enum Command {
     Phone(command::phone::PhoneArguments),
     /// Runs whole worlds from seeds, with crashes and lost answers, and checks each against a model.
     Simulate(command::simulate::SimulateArguments),
+    /// Puts Puntual into an AWS account: builds, shows what will change, asks, and changes it.
+    Deploy(command::deploy::DeployArguments),
+    /// Removes Puntual from an AWS account. Data stays unless it is told otherwise.
+    Destroy(command::deploy::DeployArguments),
     /// Runs every check: format, lints, tests, the build for the browser.
     Test(command::test::TestArguments),
     /// Runs the benchmarks.
@@ -128,6 +132,8 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sms(arguments) => command::sms::sms(arguments),
         Command::Phone(arguments) => command::phone::phone(arguments),
         Command::Simulate(arguments) => command::simulate::simulate(&arguments),
+        Command::Deploy(arguments) => command::deploy::deploy("deploy", &arguments),
+        Command::Destroy(arguments) => command::deploy::deploy("destroy", &arguments),
         Command::Test(arguments) => command::test::test(&arguments),
         Command::Bench(arguments) => command::bench::bench(&arguments),
     }

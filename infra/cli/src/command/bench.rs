@@ -1,23 +1,64 @@
 //! `cargo puntual bench`: the benchmarks, with one command.
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 
+use super::deploy::functions;
 use super::test::workspace_root;
 
 /// Runs the benchmarks.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
-    /// Only the benchmarks whose name has this text.
+    /// Only the benchmarks whose name has this text; with --cold-start, only the functions.
     filter: Option<String>,
+    /// Measures how soon each function asks for work after its start, and how large it is. Builds them as for AWS Lambda,
+    /// which takes minutes for each.
+    #[arg(long)]
+    cold_start: bool,
 }
 
 pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
+    let root = workspace_root()?;
+    if arguments.cold_start {
+        return cold_start(&root, arguments.filter.as_deref().unwrap_or_default());
+    }
     let mut command = Command::new("cargo");
-    command.current_dir(workspace_root()?).args(["bench", "--package", "bench", "--profile", "local", "--"]);
+    command.current_dir(root).args(["bench", "--package", "bench", "--profile", "local", "--"]);
     command.args(&arguments.filter);
-    let status = command.status().context("cargo could not be started")?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    carried_out(&mut command).map(code)
+}
+
+/// Builds the functions one by one, so that each has the features of its own program and no other's, as on Lambda.
+fn cold_start(root: &Path, filter: &str) -> anyhow::Result<ExitCode> {
+    let functions: Vec<String> = functions(root)?.into_iter().filter(|name| name.contains(filter)).collect();
+    if functions.is_empty() {
+        bail!("no function has {filter} in its name; expected one such as send-email");
+    }
+    let mut measure = Command::new("cargo");
+    measure.current_dir(root).args(["run", "--quiet", "--profile", "local", "--package", "bench"]);
+    measure.args(["--example", "cold_start", "--"]);
+    for function in functions {
+        tell!("== building {function}");
+        let mut build = Command::new("cargo");
+        build.current_dir(root).args(["build", "--quiet", "--release", "--bins", "--package", &function]);
+        build.args(["--features", &format!("{function}/lambda")]);
+        if !carried_out(&mut build)? {
+            return Ok(ExitCode::FAILURE);
+        }
+        measure.arg(root.join("target/release").join(function));
+    }
+    carried_out(&mut measure).map(code)
+}
+
+fn code(done: bool) -> ExitCode {
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn carried_out(command: &mut Command) -> anyhow::Result<bool> {
+    // The toolchain of the workspace is chosen anew: what `cargo run` passed on would override the file.
+    let status = command.env_remove("RUSTUP_TOOLCHAIN").status().context("cargo could not be started")?;
+    Ok(status.success())
 }

@@ -5,6 +5,7 @@ pub(crate) mod check_contact;
 pub(crate) mod check_policy;
 pub(crate) mod choice;
 pub(crate) mod contact;
+pub(crate) mod deploy;
 pub(crate) mod dlq;
 pub(crate) mod erase;
 pub(crate) mod evidence;

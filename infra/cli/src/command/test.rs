@@ -15,6 +15,10 @@ use crate::clock;
 
 /// Debian's packages for the browser build where rustup may not download.
 const DEBIAN_PACKAGES: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "lld-22"];
+/// Every test but the one of the emulator, which its package leaves out unless it is named.
+const TESTS: [&str; 3] = ["test", "--workspace", "--all-features"];
+/// The test that deploys the whole product to an emulator and uses it there.
+const EMULATOR_TEST: &str = "emulator";
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 /// Runs every check.
@@ -26,6 +30,9 @@ pub(crate) struct TestArguments {
     /// Leaves the checks of the deployment template out, which need Python and PyPI.
     #[arg(long)]
     skip_template: bool,
+    /// Leaves the deployment to an emulator out, which needs Python and PyPI, too.
+    #[arg(long)]
+    skip_emulator: bool,
 }
 
 pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
@@ -43,11 +50,17 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
             "warnings",
         ]),
     )?;
-    step("tests", cargo(&root).args(["test", "--workspace", "--all-features", "--no-fail-fast"]))?;
+    step("tests", cargo(&root).args(TESTS).arg("--no-fail-fast"))?;
     tell!("== worlds of the simulator");
     pass_every_world()?;
     if !arguments.skip_template {
         check_template(&root)?;
+    }
+    if arguments.skip_emulator {
+        tell!("== deployment to an emulator: left out");
+    } else {
+        // With the features of the step before, so that nothing but the test itself is compiled for it.
+        step("deployment to an emulator", cargo(&root).args(TESTS).args(["--test", EMULATOR_TEST]))?;
     }
     if !arguments.skip_wasm {
         browser_build(&root)?;
