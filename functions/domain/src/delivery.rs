@@ -1,12 +1,13 @@
 //! Delivery: what is said about a touch after its claim, by whom, and what follows from it.
 //!
-//! Invariants: reports may come in any order, late and repeated; the state they lead to is the same
-//! ([`TouchState::advance`]). Each kind of report is kept once per touch ([`History`]), the first of its kind, so that
-//! what follows from it is done once.
+//! Invariants: reports may come in any order, late and repeated; the state they lead to is the same ([`fold`]). Each
+//! kind of report is kept once per touch ([`History`]), the first of its kind, so that what follows from it is done once.
+//! Only a provider's refusal is kept beside somebody else's word that nothing went out, because it says more.
 //!
 //! What follows: a hard bounce and a complaint end the use of the contact point, and so does the last of
 //! [`SOFT_BOUNCES_MAX`] soft bounces. A message that surely did not arrive lets its stage fall back to the next
-//! channel. A complaint never does: whoever complains wants to be left alone, not to be written to elsewhere.
+//! channel. A complaint never does: whoever complains wants to be left alone, not to be written to elsewhere. Where it
+//! shows afterwards that a message went out that was taken for failed, its stage counts as reached again.
 
 use chrono::{DateTime, Days, Utc};
 
@@ -18,8 +19,8 @@ pub const SOFT_BOUNCES_MAX: usize = 3;
 pub const SOFT_BOUNCE_DAYS: u64 = 30;
 /// The longest code that is kept of a report, in characters.
 pub const CODE_CHARS_MAX: usize = 60;
-/// The most entries of a history: one for each kind of report.
-pub const HISTORY_MAX: usize = Report::ALL.len();
+/// The most entries of a history: one for each kind of report, and a provider's refusal beside somebody else's word.
+pub const HISTORY_MAX: usize = Report::ALL.len() + 1;
 
 /// What is said about the message of a claimed touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -238,9 +239,22 @@ impl History {
         self.0.iter().any(|e| e.report == report)
     }
 
-    /// Keeps an entry, unless one of its kind is there; says whether it was new.
+    /// Whether this was said, or as much: a provider's refusal is more than somebody else's word that nothing went out.
+    #[must_use]
+    pub fn tells(&self, Transition { report, source }: Transition) -> bool {
+        let is_refusal = report == Report::Failed && source == Source::Provider;
+        if is_refusal { self.is_refused() } else { self.has(report) }
+    }
+
+    /// Whether the provider itself has refused the message.
+    #[must_use]
+    fn is_refused(&self) -> bool {
+        self.0.iter().any(|e| e.report == Report::Failed && e.source == Source::Provider)
+    }
+
+    /// Keeps an entry, unless as much was said before; says whether it was new.
     pub fn note(&mut self, entry: HistoryEntry) -> bool {
-        let is_new = !self.has(entry.report);
+        let is_new = !self.tells(Transition { report: entry.report, source: entry.source });
         if is_new {
             self.0.push(entry);
         }
@@ -268,16 +282,21 @@ pub struct Folded {
     /// Whether the message surely did not arrive and the stage may go another way, if the contact point is of no more
     /// use or the provider refused the message.
     pub may_fall_back: bool,
+    /// Whether the message went out after all, that was taken for failed: its stages count as reached again.
+    pub went_out: bool,
 }
 
 /// Folds one more report into what is known about a touch.
 #[must_use]
 pub fn fold(state: TouchState, history: &History, transition: Transition) -> Folded {
-    let step = state.advance(transition);
     let Transition { report, source } = transition;
+    let step = match state.advance(transition) {
+        Step::Ignored(Ignored::Behind) if outdoes(state, history, transition) => Step::Made(report.state()),
+        step @ (Step::Made(_) | Step::Already | Step::Ignored(_) | Step::Refused(_)) => step,
+    };
     let is_news = match step {
         Step::Made(_) => true,
-        Step::Already | Step::Ignored(_) => source == Source::Provider && !history.has(report),
+        Step::Already | Step::Ignored(_) => source == Source::Provider && !history.tells(transition),
         Step::Refused(_) => false,
     };
     // Where it arrived after all, or the customer complained, the stage stays where it is.
@@ -286,7 +305,29 @@ pub fn fold(state: TouchState, history: &History, transition: Transition) -> Fol
         Step::Already => state == TouchState::Bounced,
         Step::Ignored(_) | Step::Refused(_) => false,
     };
-    Folded { step, is_news, may_fall_back: is_news && not_arrived && report.may_fall_back() }
+    Folded {
+        step,
+        is_news,
+        may_fall_back: is_news && not_arrived && report.may_fall_back(),
+        went_out: state == TouchState::Failed && matches!(step, Step::Made(_)),
+    }
+}
+
+/// Whether it is said of a failed touch that its provider has the message, by one who knows better than whoever said that
+/// it failed. A provider's own refusal stands: it comes after it took the message.
+fn outdoes(state: TouchState, history: &History, Transition { report, source }: Transition) -> bool {
+    let went_out = state == TouchState::Failed && report.state() == TouchState::Sent;
+    let by_person = || {
+        let failed = history.entries().iter().find(|e| e.report == Report::Failed);
+        failed.is_some_and(|e| e.source == Source::Person)
+    };
+    let knows_better = match source {
+        Source::Provider => true,
+        // Its call was answered after all, while a person took it for lost.
+        Source::Sender => by_person(),
+        Source::Sweeper | Source::Person => false,
+    };
+    went_out && knows_better && !history.is_refused()
 }
 
 /// The instants of an address's soft bounces that still count when another comes at `at`, oldest first, with it.
@@ -348,7 +389,9 @@ mod tests {
                 let twice = [said.clone(), said.clone()].concat();
                 (Just(said), Just(twice).prop_shuffle())
             }),
-            from in prop::sample::select(&[TouchState::Claimed, TouchState::Unknown, TouchState::Sent][..]),
+            from in prop::sample::select(
+                &[TouchState::Claimed, TouchState::Unknown, TouchState::Sent, TouchState::Failed][..]
+            ),
         ) {
             let all = |reports: &[Report]| reports.iter().map(|r| provider(*r)).collect::<Vec<_>>();
             let (one, other) = (run(from, &all(&said)), run(from, &all(&shuffled)));
@@ -420,6 +463,36 @@ mod tests {
         assert_eq!(TouchState::Claimed.advance(swept), Step::Made(TouchState::Unknown));
         assert_eq!(TouchState::Sent.advance(swept), Step::Ignored(Ignored::Behind));
         assert_eq!(TouchState::Planned.advance(swept), Step::Refused(Refused::NeverSent));
+    }
+
+    #[test]
+    fn evidence_that_a_message_went_out_outdoes_everything_but_the_providers_own_refusal() {
+        let failed_by = |source| {
+            let said = Transition { report: Report::Failed, source };
+            History::from_iter([entry(said)])
+        };
+        let person = failed_by(Source::Person);
+        for report in
+            [Report::Sent, Report::Delayed, Report::Delivered, Report::SoftBounced, Report::Complained]
+        {
+            let folded = fold(TouchState::Failed, &person, provider(report));
+            assert_eq!((folded.step, folded.went_out), (Step::Made(report.state()), true), "{report}");
+        }
+        let sender = Transition { report: Report::Sent, source: Source::Sender };
+        assert_eq!(fold(TouchState::Failed, &person, sender).step, Step::Made(TouchState::Sent));
+        let of_sender = failed_by(Source::Sender);
+        assert_eq!(fold(TouchState::Failed, &of_sender, sender).step, Step::Ignored(Ignored::Behind));
+        assert!(fold(TouchState::Failed, &of_sender, provider(Report::Sent)).went_out);
+        // A provider refuses after it took a message, and whatever of the two comes first.
+        let refused = fold(TouchState::Failed, &person, provider(Report::Failed));
+        assert!(refused.is_news && refused.step == Step::Already && !refused.may_fall_back);
+        let mut both = person;
+        assert!(both.note(entry(provider(Report::Failed))));
+        for history in [both, failed_by(Source::Provider)] {
+            let step = fold(TouchState::Failed, &history, provider(Report::Sent)).step;
+            assert_eq!(step, Step::Ignored(Ignored::Behind));
+            assert!(fold(TouchState::Failed, &history, provider(Report::Delivered)).went_out);
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub enum RecordedFact {
         claimed_at_ms: i64,
     },
     /// A report about a claimed touch that a person made, or that ended the use of a contact point, or that let stages
-    /// go another way. The reports that change only the touch stand with it.
+    /// go another way, or took that back. The reports that change only the touch stand with it.
     Report {
         /// The touch.
         touch: TouchId,
@@ -73,12 +73,23 @@ pub enum RecordedFact {
         suppressed: bool,
         /// The obligations whose stage was taken back.
         fell_back: Vec<ObligationId>,
+        /// The obligations whose stage had been taken back, and counts as reached again: the message went out after all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        restored: Vec<ObligationId>,
+        /// Other touches that carry a stage of this one and were called, or may have been, before this was known: the
+        /// customer may have been told twice.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        told_by: Vec<TouchId>,
         /// Who it was and what the word rests on, where a person said it and said so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         person: Option<PersonWord>,
     },
     /// The customer's data was erased; what this chain named before is no longer kept elsewhere.
-    Erased {},
+    Erased {
+        /// The touches that stay, because nobody knows whether their messages went out. They name ids only.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        kept: Vec<TouchId>,
+    },
 }
 
 /// Who says something about a message, and what it rests on: the lender's own references, never a name or an address.
@@ -182,6 +193,8 @@ mod tests {
             source: "person".to_owned(),
             suppressed: false,
             fell_back: Vec::new(),
+            restored: Vec::new(),
+            told_by: Vec::new(),
             person,
         };
         let text = |fact: &RecordedFact| serde_json::to_string(fact).unwrap();
@@ -196,7 +209,7 @@ mod tests {
         let (tenant, customer) = (TenantId::new("t").unwrap(), CustomerId::new("c").unwrap());
         let fence = Fence { version: 4, audit_head: Some("ab".repeat(32)), ..Fence::default() };
         let contact = RecordedFact::Contact { at_ms: 7, channel: Channel::Call, answered: true };
-        for fact in [contact, RecordedFact::Erased {}] {
+        for fact in [contact, RecordedFact::Erased { kept: Vec::new() }] {
             let record = FactRecord::of((&tenant, &customer), &fence, fact, DateTime::UNIX_EPOCH);
             assert_eq!((record.fence_version, &record.prev), (4, &fence.audit_head));
             let any = AuditRecord::Fact(Box::new(record));

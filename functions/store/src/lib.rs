@@ -9,6 +9,7 @@ mod backend;
 mod capacity;
 mod choice;
 mod claim;
+mod consequence;
 mod contact;
 mod customer;
 #[cfg(feature = "deliberate-faults")]

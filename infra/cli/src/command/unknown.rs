@@ -185,7 +185,9 @@ async fn settle(
             tell!("error: {touch} {}; expected one that is unknown. Nothing was recorded", how_settled(&now));
             Ok(ExitCode::from(REFUSED))
         }
-        Err(error @ (RecordError::Refused { .. } | RecordError::Store(_))) => Err(error.into()),
+        Err(
+            error @ (RecordError::Refused { .. } | RecordError::OtherClaim { .. } | RecordError::Store(_)),
+        ) => Err(error.into()),
     }
 }
 
