@@ -100,19 +100,65 @@ pub struct PersonWord {
     evidence: EvidenceRef,
 }
 
-/// An operator is named by an address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the operator is named by an address; expected the lender's own id of the person")]
-pub struct OperatorIsAddress;
+/// The longest id of an operator in a word, in characters.
+pub const WORD_BY_CHARS_MAX: usize = 40;
+/// The longest reference of a word, in characters.
+pub const WORD_EVIDENCE_CHARS_MAX: usize = 80;
+/// So many digits in a row may be the number of a telephone or of a person.
+const NUMBER_DIGITS: usize = 6;
+
+/// A word that would put personal data on record, which nothing ever takes out again. The text itself is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WordError {
+    /// Whoever says it is named by more than an id.
+    #[error(
+        "whoever says it is no id; expected the lender's own id of the person: letters, digits, `-`, `_` and `.`, \
+         at most {WORD_BY_CHARS_MAX}, and no {NUMBER_DIGITS} digits in a row"
+    )]
+    By,
+    /// What it rests on may be an address or a number.
+    #[error(
+        "what it rests on is no reference; expected the lender's own reference to a document, at most \
+         {WORD_EVIDENCE_CHARS_MAX} characters, without an address, and without {NUMBER_DIGITS} digits in a row \
+         (blanks and signs between them count for nothing)"
+    )]
+    Evidence,
+}
 
 impl PersonWord {
-    /// The word of an operator, with what it rests on.
+    /// The word of an operator, with what it rests on. Both go into the audit chain for good, so neither may look like an
+    /// address or the number of a telephone.
     ///
     /// # Errors
-    /// [`OperatorIsAddress`] when the operator's id has the `@` of an address.
-    pub fn new(by: OperatorId, evidence: EvidenceRef) -> Result<Self, OperatorIsAddress> {
-        if by.as_str().contains('@') { Err(OperatorIsAddress) } else { Ok(Self { by, evidence }) }
+    /// [`WordError`] for what may be personal data.
+    pub fn new(by: OperatorId, evidence: EvidenceRef) -> Result<Self, WordError> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let id = by.as_str();
+        if id.chars().count() > WORD_BY_CHARS_MAX || !id.chars().all(is_plain) || has_number(id) {
+            return Err(WordError::By);
+        }
+        let text = evidence.as_str();
+        if text.chars().count() > WORD_EVIDENCE_CHARS_MAX || text.contains('@') || has_number(text) {
+            return Err(WordError::Evidence);
+        }
+        Ok(Self { by, evidence })
     }
+}
+
+/// Whether a text has as many digits in a row as a number of a person, whatever signs divide them.
+fn has_number(text: &str) -> bool {
+    let mut digits = 0;
+    for c in text.chars() {
+        match c {
+            c if c.is_numeric() => digits += 1,
+            ' ' | '-' | '.' | '(' | ')' | '/' | '+' | '_' | '\u{a0}' => {}
+            _ => digits = 0,
+        }
+        if digits >= NUMBER_DIGITS {
+            return true;
+        }
+    }
+    false
 }
 
 impl fmt::Display for PersonWord {
@@ -183,7 +229,17 @@ mod tests {
     fn an_operator_is_no_address_and_a_report_without_a_person_has_no_key_for_one() {
         let evidence = EvidenceRef::new("ticket 4411").unwrap();
         let by = |id: &str| PersonWord::new(OperatorId::new(id).unwrap(), evidence.clone());
-        assert_eq!(by("ana@example.com"), Err(OperatorIsAddress));
+        for person in ["ana@example.com", "Ana Rojas", "3001234567", "ops-300.123", "José"] {
+            assert_eq!(by(person), Err(WordError::By), "{person}");
+        }
+        let resting_on =
+            |text: &str| PersonWord::new(OperatorId::new("ops-7").unwrap(), EvidenceRef::new(text).unwrap());
+        let long = "x".repeat(WORD_EVIDENCE_CHARS_MAX + 1);
+        for text in ["llamar al 300 123 4567", "+57(300)1234567", "cc 1.020.304", "２３４５６７", &long]
+        {
+            assert_eq!(resting_on(text), Err(WordError::Evidence), "{text}");
+        }
+        assert!(resting_on("SES ticket 4411, page 12").is_ok());
         let word = by("ops-7").unwrap();
         assert_eq!(word.to_string(), "ops-7: ticket 4411");
         let report = |person| RecordedFact::Report {

@@ -134,6 +134,9 @@ impl Store {
             }
             // They are read after the fence: a claim that is made later moves it.
             let touches = self.readable_touches(scope, customer).await?;
+            #[cfg(feature = "deliberate-faults")]
+            let touches =
+                if self.is_broken_by(crate::DeliberateFault::ErasureInFlight) { Vec::new() } else { touches };
             if let Some(from_on) =
                 touches.iter().filter(|t| t.state == TouchState::Claimed).map(|t| t.touch.on).min()
             {
