@@ -194,6 +194,33 @@ fn nothing_lies_at_the_top_without_a_reason() {
 }
 
 #[test]
+fn the_list_of_reasons_in_the_readme_is_that_of_the_code() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a file of the repository");
+    let mut codes = BTreeSet::new();
+    for (file, from) in REASONS {
+        let text = read(file);
+        let begin = text.find(from).unwrap_or_else(|| panic!("{file} has no {from}"));
+        let block = text[begin..].split("\n}\n").next().unwrap_or_default();
+        let arms = block.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
+        codes.extend(arms.map(str::to_owned));
+    }
+    assert!(codes.len() > 30, "{codes:?}");
+    let readme = read("README.md");
+    let list = readme.lines().find(|line| line.starts_with("The codes of reasons are a closed list"));
+    // What stands in parentheses explains the code before it.
+    let list = list.expect("the list of reasons");
+    let told: BTreeSet<String> = list.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(told, codes);
+}
+
+/// Where the codes of reasons stand in the code.
+const REASONS: [(&str, &str); 3] = [
+    ("functions/domain/src/verdict.rs", "impl ReasonCode {"),
+    ("functions/domain/src/obligation.rs", "impl HoldReason {"),
+    ("functions/domain/src/contact_check.rs", "impl ReasonCode {"),
+];
+
+#[test]
 fn no_rule_of_a_country_is_in_the_code() {
     // The decisions are made from profiles; a country's code in these files would be a rule outside them.
     let files = [

@@ -8,11 +8,16 @@ use std::process::Stdio;
 
 use channels::Fault;
 use chrono::{DateTime, Duration, Utc};
+use domain::channel::Channel;
+use domain::contact::EvidenceRef;
 use domain::delivery::{Report, Source, Transition};
+use domain::fact_record::PersonWord;
+use domain::ids::OperatorId;
 use domain::touch::TouchState;
+use domain::verdict::ReasonCode;
 use runtime::job::DueEvent;
 use serde_json::{Value, json};
-use store::{Store, TouchEvent, TouchKey};
+use store::{FoundOut, Recorded, Store, TouchEvent, TouchKey};
 use tempfile::TempDir;
 
 use crate::command_line::{mapping, path, written};
@@ -129,7 +134,13 @@ async fn a_person_settles_what_is_unknown_on_record_and_the_next_run_decides_ane
     ask(64, &["settle", &touch, "--customer", "ana", "--as", "sent", "--evidence", "x"]);
     ask(64, &["settle", &touch, "--customer", "ana", "--as", "sent", "--by", "ops-7"]);
     settle(64, "perhaps", "ops-7");
-    assert!(text(&settle(1, "sent", "ana@example.com").stderr).contains("expected the lender's own id"));
+    for person in ["ana@example.com", "Ana Rojas", "3001234567"] {
+        let refused = text(&settle(1, "sent", person).stderr);
+        assert!(refused.contains("expected the lender's own id") && !refused.contains(person), "{refused}");
+    }
+    let note = ["--by", "ops-7", "--note", "Ana, 300 123 4567"];
+    let refused = ask(1, &[&["settle", &touch, "--customer", "ana", "--as", "sent"], &note[..]].concat());
+    assert!(text(&refused.stderr).contains("expected the lender's own reference"));
     assert_eq!(list().len(), 1, "nothing of this was recorded");
 
     let settled = text(&settle(0, "not-sent", "ops-7").stdout);
@@ -162,6 +173,156 @@ async fn a_person_settles_what_is_unknown_on_record_and_the_next_run_decides_ane
     fs::write(&file, whole.replace("ops-7", "ops-8")).unwrap();
     let code = puntual().args(["verify", &file]).output().expect("puntual starts").status.code();
     assert_ne!(code, Some(0), "somebody else's word");
+}
+
+/// Writes the evidence about ana and verifies it.
+fn verified(folder: &TempDir) -> Value {
+    let (out, file) = (path(folder.path()), path(&folder.path().join("evidence.json")));
+    run_to(0, &["evidence", "--customer", "ana", "--folder", &out, "--out", &file]);
+    run_to(0, &["verify", &file]);
+    serde_json::from_str(&fs::read_to_string(&file).unwrap()).expect("evidence is JSON")
+}
+
+#[tokio::test]
+async fn the_evidence_of_a_wrong_word_and_of_what_outdid_it_can_be_verified() {
+    let (folder, touch) = folder_with_unknown().await;
+    let out = path(folder.path());
+    let now = "2026-11-23T11:30:00-05:00";
+    let settle = ["unknown", "settle", &touch, "--customer", "ana", "--as", "not-sent", "--by", "ops-7"];
+    run_to(0, &[&settle[..], &["--note", "ticket 4411", "--now", now, "--folder", &out]].concat());
+    let wrong = verified(&folder);
+    assert_eq!(wrong["touches"][0]["history"][1]["recorded_at_ms"], json!(at(23, 11, 30).timestamp_millis()));
+    assert_eq!(
+        (wrong["reached"].as_array().unwrap().len(), wrong["failed"].as_array().unwrap().len()),
+        (0, 1)
+    );
+
+    let store = Store::file(&folder.path().join("puntual.sqlite")).expect("a database");
+    let stack = Stack::on(store, toml::from_str(TENANT).expect("the demo's tenant is sound")).await;
+    let touches = stack.store.touches(&stack.tenant(), &customer_id("ana")).await.expect("touches");
+    provider_says(&stack, &TouchKey::of(&touches[0].touch), Report::Sent, at(23, 12, 0)).await;
+    drop(stack);
+    let right = verified(&folder);
+    assert_eq!(
+        (right["reached"].as_array().unwrap().len(), right["failed"].as_array().unwrap().len()),
+        (1, 0)
+    );
+    assert_eq!(right["touches"][0]["state"], "sent");
+    let without = serde_json::to_string(&right).unwrap().replace("restored", "fell_back");
+    let file = path(&folder.path().join("changed.json"));
+    fs::write(&file, without).unwrap();
+    let code = puntual().args(["verify", &file]).output().expect("puntual starts").status.code();
+    assert_ne!(code, Some(0), "a stage that was not brought back");
+}
+
+#[tokio::test]
+async fn what_nobody_knows_of_an_erased_customer_is_counted_settled_and_verified() {
+    let (folder, touch) = folder_with_unknown().await;
+    let out = path(folder.path());
+    let erased = run_to(0, &["erase", "--customer", "ana", "--yes", "--folder", &out]);
+    assert!(text(&erased.stdout).contains("1 touches stay"), "{}", text(&erased.stdout));
+    let listed = text(&run_to(0, &["unknown", "list", "--folder", &out]).stdout);
+    assert!(listed.contains(&touch), "{listed}");
+    let left = verified(&folder);
+    assert_eq!((left["touches"][0]["state"].as_str(), &left["profile"]), (Some("unknown"), &Value::Null));
+    let settle = ["unknown", "settle", &touch, "--customer", "ana", "--as", "sent", "--by", "ops-7"];
+    run_to(0, &[&settle[..], &["--note", "ticket 4411", "--folder", &out]].concat());
+    assert_eq!(verified(&folder)["touches"][0]["state"], "sent");
+    let listed = text(&run_to(0, &["unknown", "list", "--folder", &out]).stdout);
+    assert_eq!(listed, "0 unknown messages\n");
+    let mut without = left;
+    without["touches"] = json!([]);
+    without["seals"]["touches"] = Value::Null;
+    let file = path(&folder.path().join("changed.json"));
+    fs::write(&file, without.to_string()).unwrap();
+    let code = puntual().args(["verify", &file]).output().expect("puntual starts").status.code();
+    assert_ne!(code, Some(0), "a doubt that is left out");
+}
+
+/// What the provider says of a touch.
+async fn provider_says(stack: &Stack, place: &TouchKey, report: Report, now: DateTime<Utc>) -> Recorded {
+    let event = TouchEvent {
+        transition: Transition { report, source: Source::Provider },
+        reason: String::new(),
+        at: now,
+        provider_id: None,
+        addresses: Vec::new(),
+    };
+    let recorded = stack.store.record_event(&stack.tenant(), &stack.secret, place, &event, now).await;
+    recorded.expect("an event")
+}
+
+/// A customer whose text message of the 23rd went out unknown to everybody, and of whom a person says that it did not.
+async fn with_wrong_word() -> (Stack, TouchKey) {
+    let stack = Stack::new().await;
+    let ana = Borrower::new("ana").with_sms("+51987654321").in_country("PE");
+    stack.import(1, &[ana.owes("a", 20)]).await;
+    stack.outbox.fail_next(Fault::LoseAnswer);
+    stack.scan(at(23, 10, 0)).await;
+    let touches = stack.store.touches(&stack.tenant(), &customer_id("ana")).await.expect("touches");
+    let place = TouchKey::of(&touches[0].touch);
+    let id = OperatorId::new("ops-7").expect("an id");
+    let word = PersonWord::new(id, EvidenceRef::new("ticket 4411").expect("a reference")).expect("a word");
+    let said =
+        stack.store.settle_unknown(&stack.tenant(), &place, FoundOut::NotSent, &word, at(23, 11, 0)).await;
+    assert!(said.expect("a word").fell_back);
+    (stack, place)
+}
+
+#[tokio::test]
+async fn the_provider_outdoes_a_wrong_word_before_the_stage_goes_another_way() {
+    for report in [Report::Sent, Report::Delivered, Report::SoftBounced, Report::Complained] {
+        let (stack, place) = with_wrong_word().await;
+        stack.plan(at(24, 9, 0)).await;
+        stack.take_decisions();
+        let wrong = stack.fence("ana").await;
+        assert!(wrong.reached.is_empty());
+        let recorded = provider_says(&stack, &place, report, at(24, 9, 1)).await;
+        assert_eq!((recorded.fell_back, recorded.told_by), (false, Vec::new()), "{report}");
+        let right = stack.fence("ana").await;
+        assert_eq!((right.version, right.reached.len(), right.failed.len()), (wrong.version + 1, 1, 0));
+        // The job that waits in the queue of the other channel finds the stage reached.
+        stack.send(at(24, 9, 2)).await;
+        assert_eq!(stack.sent_to("ana"), ["sms d3:a"], "{report}");
+        let said: Vec<ReasonCode> = stack.take_decisions().iter().map(|line| line.reasons[0].code).collect();
+        assert_eq!(said, [ReasonCode::StageReached], "{report}");
+        stack.scan(at(24, 10, 0)).await;
+        assert_eq!(stack.sent_to("ana").len(), 1, "{report}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_called_before_the_provider_spoke_is_told_and_goes_no_third_way() {
+    let (stack, place) = with_wrong_word().await;
+    stack.scan(at(24, 9, 0)).await;
+    assert_eq!(stack.sent_to("ana"), ["sms d3:a", "email d3:a"]);
+    let recorded = provider_says(&stack, &place, Report::Delivered, at(24, 9, 1)).await;
+    let touches = stack.store.touches(&stack.tenant(), &customer_id("ana")).await.expect("touches");
+    let second = touches.iter().find(|t| t.touch.channel == Channel::Email).expect("the email");
+    assert_eq!(recorded.told_by, std::slice::from_ref(&second.touch.id));
+    let trail = stack.store.audit_trail(&stack.tenant(), &customer_id("ana")).await.expect("a trail");
+    let last = &trail.last().expect("an entry").document;
+    assert!(last.contains("told_by") && last.contains(second.touch.id.as_str()), "{last}");
+    assert!(store::verify_chain(&trail).is_ok());
+    // The second comes back: the first has told the stage.
+    provider_says(&stack, &TouchKey::of(&second.touch), Report::Failed, at(24, 9, 2)).await;
+    assert_eq!(stack.fence("ana").await.reached.len(), 1);
+    stack.scan(at(24, 10, 0)).await;
+    assert_eq!(stack.sent_to("ana").len(), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_that_a_delivery_follows_goes_no_other_way() {
+    let stack = Stack::new().await;
+    let ana = Borrower::new("ana").with_sms("+51987654321").in_country("PE");
+    stack.import(1, &[ana.owes("a", 20)]).await;
+    stack.scan(at(23, 10, 0)).await;
+    let touches = stack.store.touches(&stack.tenant(), &customer_id("ana")).await.expect("touches");
+    let place = TouchKey::of(&touches[0].touch);
+    assert!(provider_says(&stack, &place, Report::Failed, at(23, 11, 0)).await.fell_back);
+    provider_says(&stack, &place, Report::Delivered, at(23, 11, 1)).await;
+    stack.scan(at(24, 9, 0)).await;
+    assert_eq!(stack.sent_to("ana"), ["sms d3:a"]);
 }
 
 #[test]

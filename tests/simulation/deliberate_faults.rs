@@ -73,6 +73,16 @@ fn a_sweep_without_lease_is_seen() {
 }
 
 #[test]
+fn a_word_that_stands_against_the_provider_is_seen() {
+    assert_caught(DeliberateFault::WordStands, &[Rule::WrongRecord, Rule::DuplicateKnown]);
+}
+
+#[test]
+fn an_erasure_that_waits_for_nothing_is_seen() {
+    assert_caught(DeliberateFault::ErasureInFlight, &[Rule::Lost, Rule::WrongRecord]);
+}
+
+#[test]
 fn a_call_without_a_mark_is_seen() {
     assert_caught(
         DeliberateFault::MarkSkipped,

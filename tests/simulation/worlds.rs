@@ -17,6 +17,7 @@ fn every_world_keeps_its_promises() {
     }
     // Worlds in which nothing happens would keep every promise, too.
     assert!(totals.sends > SEEDS && totals.crashes > SEEDS, "{totals:?}");
+    assert!(totals.words > 0 && totals.erasures > 0, "{totals:?}");
     assert!(totals.unknown_reported > 0 && totals.prevented > 0 && totals.dead_letters > 0, "{totals:?}");
 }
 

@@ -93,7 +93,7 @@ impl AtHand<'_> {
     ) -> Result<(), DeliveryError> {
         let tenant = &self.rules.tenant.id;
         let failed = store::Outcome::Failed { reason: reason.to_owned() };
-        let settle = async || self.deps.store.settle(tenant, &go.claim.touch, &failed, now).await;
+        let settle = async || self.deps.store.settle(tenant, go.claim, &failed, now).await;
         write_down(go.touch, settle).await
     }
 }

@@ -148,7 +148,11 @@ pub enum DeliveryError {
         touch: String,
     },
     /// The job is about a customer that was never there. It is never carried out.
-    #[error("tenant {tenant} has no customer {customer}; expected one that an import named")]
+    /// Its id is of nobody, and may be anything: it is not repeated.
+    #[error(
+        "the tenant has no such customer (an id of {} characters); expected one that an import named",
+        .customer.as_str().chars().count()
+    )]
     NoSuchCustomer {
         /// The tenant.
         tenant: TenantId,
@@ -156,7 +160,11 @@ pub enum DeliveryError {
         customer: CustomerId,
     },
     /// The job is about a touch that nobody planned. It is never carried out, and decides nothing for the customer.
-    #[error("customer {customer} has no touch {touch} of {on}; expected one that was planned")]
+    /// Its id may be anything: it is not repeated.
+    #[error(
+        "customer {customer} has no such touch of {on} (an id of {} characters); expected one that was planned",
+        .touch.as_str().chars().count()
+    )]
     NoSuchTouch {
         /// The customer.
         customer: CustomerId,

@@ -46,8 +46,7 @@ impl AtHand<'_> {
         #[cfg(feature = "deliberate-faults")]
         if deps.store.is_broken_by(store::DeliberateFault::SettleBeforeSend) {
             let early = store::Outcome::Sent { provider_id: "early".to_owned() };
-            let settle =
-                async || deps.store.settle(&self.rules.tenant.id, &go.claim.touch, &early, now).await;
+            let settle = async || deps.store.settle(&self.rules.tenant.id, go.claim, &early, now).await;
             write_down(go.touch, settle).await?;
             self.call_provider(go.touch, now).await;
             return Ok(Called::Ended(Delivered::Sent));
@@ -113,7 +112,7 @@ impl AtHand<'_> {
         now: DateTime<Utc>,
     ) -> Result<Delivered, DeliveryError> {
         let Self { deps, rules: tenant, .. } = *self;
-        let (touch, place, tries) = (go.touch, &go.claim.touch, self.tries(go.touch));
+        let (touch, tries) = (go.touch, self.tries(go.touch));
         if let Outcome::Blocked { reason } = &outcome {
             tracing::error!(
                 tenant = %tenant.tenant.id, channel = %deps.channel, touch = %touch.id, %reason,
@@ -142,7 +141,7 @@ impl AtHand<'_> {
                 (store::Outcome::Failed { reason }, Delivered::Failed)
             }
         };
-        let settle = async || deps.store.settle(&tenant.tenant.id, place, &settlement, now).await;
+        let settle = async || deps.store.settle(&tenant.tenant.id, go.claim, &settlement, now).await;
         timed(Step::Settle, write_down(touch, settle)).await?;
         Ok(delivered)
     }

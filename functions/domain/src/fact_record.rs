@@ -59,7 +59,7 @@ pub enum RecordedFact {
         claimed_at_ms: i64,
     },
     /// A report about a claimed touch that a person made, or that ended the use of a contact point, or that let stages
-    /// go another way. The reports that change only the touch stand with it.
+    /// go another way, or took that back. The reports that change only the touch stand with it.
     Report {
         /// The touch.
         touch: TouchId,
@@ -73,12 +73,23 @@ pub enum RecordedFact {
         suppressed: bool,
         /// The obligations whose stage was taken back.
         fell_back: Vec<ObligationId>,
+        /// The obligations whose stage had been taken back, and counts as reached again: the message went out after all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        restored: Vec<ObligationId>,
+        /// Other touches that carry a stage of this one and were called, or may have been, before this was known: the
+        /// customer may have been told twice.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        told_by: Vec<TouchId>,
         /// Who it was and what the word rests on, where a person said it and said so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         person: Option<PersonWord>,
     },
     /// The customer's data was erased; what this chain named before is no longer kept elsewhere.
-    Erased {},
+    Erased {
+        /// The touches that stay, because nobody knows whether their messages went out. They name ids only.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        kept: Vec<TouchId>,
+    },
 }
 
 /// Who says something about a message, and what it rests on: the lender's own references, never a name or an address.
@@ -89,19 +100,65 @@ pub struct PersonWord {
     evidence: EvidenceRef,
 }
 
-/// An operator is named by an address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the operator is named by an address; expected the lender's own id of the person")]
-pub struct OperatorIsAddress;
+/// The longest id of an operator in a word, in characters.
+pub const WORD_BY_CHARS_MAX: usize = 40;
+/// The longest reference of a word, in characters.
+pub const WORD_EVIDENCE_CHARS_MAX: usize = 80;
+/// So many digits in a row may be the number of a telephone or of a person.
+const NUMBER_DIGITS: usize = 6;
+
+/// A word that would put personal data on record, which nothing ever takes out again. The text itself is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WordError {
+    /// Whoever says it is named by more than an id.
+    #[error(
+        "whoever says it is no id; expected the lender's own id of the person: letters, digits, `-`, `_` and `.`, \
+         at most {WORD_BY_CHARS_MAX}, and no {NUMBER_DIGITS} digits in a row"
+    )]
+    By,
+    /// What it rests on may be an address or a number.
+    #[error(
+        "what it rests on is no reference; expected the lender's own reference to a document, at most \
+         {WORD_EVIDENCE_CHARS_MAX} characters, without an address, and without {NUMBER_DIGITS} digits in a row \
+         (blanks and signs between them count for nothing)"
+    )]
+    Evidence,
+}
 
 impl PersonWord {
-    /// The word of an operator, with what it rests on.
+    /// The word of an operator, with what it rests on. Both go into the audit chain for good, so neither may look like an
+    /// address or the number of a telephone.
     ///
     /// # Errors
-    /// [`OperatorIsAddress`] when the operator's id has the `@` of an address.
-    pub fn new(by: OperatorId, evidence: EvidenceRef) -> Result<Self, OperatorIsAddress> {
-        if by.as_str().contains('@') { Err(OperatorIsAddress) } else { Ok(Self { by, evidence }) }
+    /// [`WordError`] for what may be personal data.
+    pub fn new(by: OperatorId, evidence: EvidenceRef) -> Result<Self, WordError> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let id = by.as_str();
+        if id.chars().count() > WORD_BY_CHARS_MAX || !id.chars().all(is_plain) || has_number(id) {
+            return Err(WordError::By);
+        }
+        let text = evidence.as_str();
+        if text.chars().count() > WORD_EVIDENCE_CHARS_MAX || text.contains('@') || has_number(text) {
+            return Err(WordError::Evidence);
+        }
+        Ok(Self { by, evidence })
     }
+}
+
+/// Whether a text has as many digits in a row as a number of a person, whatever signs divide them.
+fn has_number(text: &str) -> bool {
+    let mut digits = 0;
+    for c in text.chars() {
+        match c {
+            c if c.is_numeric() => digits += 1,
+            ' ' | '-' | '.' | '(' | ')' | '/' | '+' | '_' | '\u{a0}' => {}
+            _ => digits = 0,
+        }
+        if digits >= NUMBER_DIGITS {
+            return true;
+        }
+    }
+    false
 }
 
 impl fmt::Display for PersonWord {
@@ -172,7 +229,17 @@ mod tests {
     fn an_operator_is_no_address_and_a_report_without_a_person_has_no_key_for_one() {
         let evidence = EvidenceRef::new("ticket 4411").unwrap();
         let by = |id: &str| PersonWord::new(OperatorId::new(id).unwrap(), evidence.clone());
-        assert_eq!(by("ana@example.com"), Err(OperatorIsAddress));
+        for person in ["ana@example.com", "Ana Rojas", "3001234567", "ops-300.123", "José"] {
+            assert_eq!(by(person), Err(WordError::By), "{person}");
+        }
+        let resting_on =
+            |text: &str| PersonWord::new(OperatorId::new("ops-7").unwrap(), EvidenceRef::new(text).unwrap());
+        let long = "x".repeat(WORD_EVIDENCE_CHARS_MAX + 1);
+        for text in ["llamar al 300 123 4567", "+57(300)1234567", "cc 1.020.304", "２３４５６７", &long]
+        {
+            assert_eq!(resting_on(text), Err(WordError::Evidence), "{text}");
+        }
+        assert!(resting_on("SES ticket 4411, page 12").is_ok());
         let word = by("ops-7").unwrap();
         assert_eq!(word.to_string(), "ops-7: ticket 4411");
         let report = |person| RecordedFact::Report {
@@ -182,6 +249,8 @@ mod tests {
             source: "person".to_owned(),
             suppressed: false,
             fell_back: Vec::new(),
+            restored: Vec::new(),
+            told_by: Vec::new(),
             person,
         };
         let text = |fact: &RecordedFact| serde_json::to_string(fact).unwrap();
@@ -196,7 +265,7 @@ mod tests {
         let (tenant, customer) = (TenantId::new("t").unwrap(), CustomerId::new("c").unwrap());
         let fence = Fence { version: 4, audit_head: Some("ab".repeat(32)), ..Fence::default() };
         let contact = RecordedFact::Contact { at_ms: 7, channel: Channel::Call, answered: true };
-        for fact in [contact, RecordedFact::Erased {}] {
+        for fact in [contact, RecordedFact::Erased { kept: Vec::new() }] {
             let record = FactRecord::of((&tenant, &customer), &fence, fact, DateTime::UNIX_EPOCH);
             assert_eq!((record.fence_version, &record.prev), (4, &fence.audit_head));
             let any = AuditRecord::Fact(Box::new(record));

@@ -3,7 +3,7 @@
 //! Invariant: `version` grows with every fact that could forbid or change a send. A claim names the version it was
 //! decided on, so a decision on old facts can never be carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::Channel;
 use crate::contact::Contact;
 use crate::ids::{ObligationId, StageId, TouchId};
+use crate::obligation::Obligation;
 use crate::touch::TouchItem;
 
 /// How many days of contacts a fence keeps: the longest cap counts seven days, a month is for people.
@@ -74,6 +75,8 @@ pub struct Fence {
     pub tries: BTreeMap<TouchId, u32>,
     /// When the customer's personal data was erased: nothing about it is taken in or sent any more.
     pub erased_at: Option<DateTime<Utc>>,
+    /// Whether that erasure has begun and is not known to have come to its end: some of the data may still be there.
+    pub erasing: bool,
     /// The last decision on record; `None` before the first.
     pub recorded: Option<RecordedDecision>,
 }
@@ -138,9 +141,15 @@ impl Fence {
     }
 
     /// Takes the stages of a message that did not arrive back to what they were `before` its claim, and remembers the
-    /// attempt; its contact stays. A stage that another claim has raised since stays as it is. Says whether a stage
-    /// was taken back: not where that was done before, or where [`FAILED_ATTEMPTS_MAX`] attempts are kept already.
-    pub fn fall_back(&mut self, attempt: FailedAttempt, before: &BTreeMap<ObligationId, Reached>) -> bool {
+    /// attempt; its contact stays. A stage that another claim has raised since stays as it is, and so does that of an
+    /// obligation that another message `carries` at the same stage. Says whether the attempt is new: not where it was
+    /// remembered before, or where [`FAILED_ATTEMPTS_MAX`] attempts are kept already.
+    pub fn fall_back(
+        &mut self,
+        attempt: FailedAttempt,
+        before: &BTreeMap<ObligationId, Reached>,
+        carried: &BTreeSet<ObligationId>,
+    ) -> bool {
         self.forget_passed_attempts(attempt.at);
         let known = |a: &FailedAttempt| a.at == attempt.at && a.channel == attempt.channel;
         if self.failed.len() >= FAILED_ATTEMPTS_MAX || self.failed.iter().any(known) {
@@ -151,7 +160,7 @@ impl Fence {
             self.reached(&item.obligation, item.due_on)
                 .is_some_and(|r| r.stage == item.stage && r.dpd == item.dpd)
         });
-        for item in &attempt.items {
+        for item in attempt.items.iter().filter(|item| !carried.contains(&item.obligation)) {
             self.take_back(&item.obligation, before);
         }
         let fell_back = !attempt.items.is_empty();
@@ -159,6 +168,28 @@ impl Fence {
             self.failed.push(attempt);
         }
         fell_back
+    }
+
+    /// Forgets an attempt that was taken for failed and went out after all: the stages of what is still owed count as
+    /// reached again, and its contact as one that may have arrived. Gives the obligations whose stage had been taken back.
+    pub fn restore(
+        &mut self,
+        at: DateTime<Utc>,
+        channel: Channel,
+        obligations: &[Obligation],
+    ) -> Vec<ObligationId> {
+        let is_it = |a: &FailedAttempt| a.at == at && a.channel == channel;
+        let Some(place) = self.failed.iter().position(is_it) else { return Vec::new() };
+        let attempt = self.failed.remove(place);
+        for item in &attempt.items {
+            let is_owed = |o: &Obligation| o.id == item.obligation && o.due_on == item.due_on && o.is_open();
+            let is_passed = self.reached(&item.obligation, item.due_on).is_some_and(|r| r.dpd >= item.dpd);
+            if !is_passed && obligations.iter().any(is_owed) {
+                let reached = Reached { due_on: item.due_on, stage: item.stage.clone(), dpd: item.dpd };
+                self.reached.insert(item.obligation.clone(), reached);
+            }
+        }
+        attempt.items.into_iter().map(|item| item.obligation).collect()
     }
 
     /// Sets the stage of an obligation to what it was before a claim.
@@ -247,21 +278,60 @@ mod tests {
     fn a_stage_falls_back_once_and_is_never_tried_on_the_same_channel_again() {
         let (tried, mut fence) = (attempt(1, "d3", 3), Fence::default());
         let item = &tried.items[0];
-        let (before, stage) = (BTreeMap::new(), &item.stage);
+        let (before, stage, nothing) = (BTreeMap::new(), &item.stage, BTreeSet::new());
         reach(&mut fence, item);
-        assert!(fence.fall_back(tried.clone(), &before));
+        assert!(fence.fall_back(tried.clone(), &before, &nothing));
         assert!(fence.reached.is_empty());
         assert!(fence.was_tried(&item.obligation, item.due_on, stage, Channel::Email));
         assert!(!fence.was_tried(&item.obligation, item.due_on, stage, Channel::Sms));
         // The stage goes out on another channel; the same news again must not open it once more.
         reach(&mut fence, item);
-        assert!(!fence.fall_back(tried.clone(), &before));
+        assert!(!fence.fall_back(tried.clone(), &before, &nothing));
         assert_eq!(fence.reached[&item.obligation].stage, *stage);
         // Only when a higher stage is reached is the attempt of no more use.
         reach(&mut fence, &attempt(2, "d8", 8).items[0]);
-        assert!(!fence.fall_back(tried.clone(), &before));
+        assert!(!fence.fall_back(tried.clone(), &before, &nothing));
         assert!(fence.failed.is_empty());
         assert_eq!(fence.reached[&item.obligation].dpd, 8);
+    }
+
+    #[test]
+    fn what_went_out_after_all_counts_as_reached_and_may_fall_back_again() {
+        let (tried, mut fence) = (attempt(1, "d3", 3), Fence::default());
+        let item = &tried.items[0];
+        let owed = |due_on, closed_on| Obligation {
+            id: item.obligation.clone(),
+            customer: crate::ids::CustomerId::new("c").unwrap(),
+            account: None,
+            due_on,
+            amount: crate::money::Money::new(1, "USD".parse().unwrap()),
+            paid_minor: 0,
+            closed_on,
+            holds: Vec::new(),
+        };
+        let (before, nothing) = (BTreeMap::new(), BTreeSet::new());
+        let failed = {
+            reach(&mut fence, item);
+            assert!(fence.fall_back(tried.clone(), &before, &nothing));
+            fence
+        };
+        let restored = |obligation: &Obligation| {
+            let mut fence = failed.clone();
+            let ids = fence.restore(tried.at, tried.channel, std::slice::from_ref(obligation));
+            assert_eq!((ids, fence.failed.len()), (vec![item.obligation.clone()], 0));
+            fence
+        };
+        let mut fence = restored(&owed(item.due_on, None));
+        assert_eq!(fence.reached[&item.obligation].stage, item.stage);
+        assert!(fence.restore(tried.at, tried.channel, &[]).is_empty(), "once");
+        for other in [owed(item.due_on, Some(item.due_on)), owed(at(100).date_naive(), None)] {
+            assert!(restored(&other).reached.is_empty(), "what is paid, or due on another day, has no stage");
+        }
+        // Another message that carries the stage keeps it when this one turns out to have come back.
+        let carried = BTreeSet::from([item.obligation.clone()]);
+        assert!(fence.fall_back(tried.clone(), &before, &carried));
+        assert_eq!(fence.reached[&item.obligation].stage, item.stage);
+        assert!(fence.was_tried(&item.obligation, item.due_on, &item.stage, Channel::Email));
     }
 
     #[test]
@@ -270,7 +340,8 @@ mod tests {
         for hour in 0..40 {
             let tried = attempt(hour, "d3", 3);
             reach(&mut fence, &tried.items[0]);
-            assert_eq!(fence.fall_back(tried, &BTreeMap::new()), hour < 16, "{hour}");
+            let fell_back = fence.fall_back(tried, &BTreeMap::new(), &BTreeSet::new());
+            assert_eq!(fell_back, hour < 16, "{hour}");
         }
         assert_eq!(fence.failed.len(), FAILED_ATTEMPTS_MAX);
         assert!(!fence.reached.is_empty());

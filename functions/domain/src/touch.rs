@@ -133,8 +133,8 @@ impl TouchState {
         }
     }
 
-    /// What a transition does to a touch in this state. Total: every state has an answer to everything that may be
-    /// said, by whomever.
+    /// What a transition does to a touch in this state, as far as the state alone tells; [`crate::delivery::fold`] looks
+    /// at what was said before as well. Total: every state has an answer to everything that may be said, by whomever.
     #[must_use]
     pub fn advance(self, transition: Transition) -> Step {
         let Transition { report, source } = transition;

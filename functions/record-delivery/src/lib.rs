@@ -130,20 +130,35 @@ async fn record(deps: &Deps, report: Report, now: DateTime<Utc>) -> Result<(), E
     };
     let event: TouchEvent = report.event;
     let recorded = deps.store.record_event(&tenant, &deps.suppression, &place, &event, now).await;
+    if recorded == Err(RecordError::Missing)
+        && let Some(fence) = deps.store.fence(&tenant, &place.customer).await?
+        && fence.erased_at.is_some()
+    {
+        tracing::info!(%tenant, customer = %place.customer, touch = %place.id, "the customer was erased");
+        return Ok(());
+    }
     let recorded = recorded.map_err(|error| match error {
         RecordError::Store(error) => EventError::Store(error),
-        error @ (RecordError::Missing | RecordError::Refused { .. }) => EventError::Touch {
-            tenant: tenant.clone(),
-            customer: place.customer.clone(),
-            touch: place.id.clone(),
-            error,
-        },
+        error @ (RecordError::Missing | RecordError::Refused { .. } | RecordError::OtherClaim { .. }) => {
+            EventError::Touch {
+                tenant: tenant.clone(),
+                customer: place.customer.clone(),
+                touch: place.id.clone(),
+                error,
+            }
+        }
     })?;
     count_for(Count::Reports, event.transition.report.as_str());
     tracing::info!(
         trace = %TraceId::of_day(&tenant, place.on), %tenant, customer = %place.customer, touch = %place.id, report = %event.transition.report,
         is_made = matches!(recorded.step, Step::Made(_)), recorded.is_suppressed, recorded.fell_back, "report recorded"
     );
+    if !recorded.told_by.is_empty() {
+        tracing::error!(
+            %tenant, customer = %place.customer, touch = %place.id, told_by = ?recorded.told_by,
+            "a message that was taken for failed went out, and its stage was told by another touch as well"
+        );
+    }
     // A report that comes again may have been cut off between its record and the new plan.
     let comes_again = !recorded.is_news && event.transition.report.may_fall_back();
     if recorded.fell_back || comes_again {

@@ -83,7 +83,7 @@ impl Store {
         }))
     }
 
-    /// Customers of a tenant, in no order; erased ones are not among them. It reads `limit` items of the whole table,
+    /// Customers of a tenant, in no order; of erased ones only those whose erasure was cut off. It reads `limit` items of the whole table,
     /// bounded by [`PAGE_ITEMS_MAX`], to find the profiles among them, so a page may be empty and have a next one.
     ///
     /// A walk through all pages reads the whole table once, of every tenant, and costs that: half a read unit for every
@@ -100,8 +100,8 @@ impl Store {
     ) -> Result<Page<CustomerId>, StoreError> {
         let scan = Scan {
             filter: Expression {
-                text: "#sk = :sk AND begins_with(#pk, :pk)",
-                names: &["pk", "sk"],
+                text: "(#sk = :sk OR attribute_exists(#ep)) AND begins_with(#pk, :pk)",
+                names: &["pk", "sk", "ep"],
                 values: vec![(":sk", PROFILE.into()), (":pk", customers_of_tenant(tenant).into())],
             },
             projection: "#pk, #sk",

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a store without such a fault behaves as if this module were not there.
 
-use domain::delivery::{Folded, Step, Transition};
+use domain::delivery::{Folded, Ignored, Step, Transition};
 
 use crate::Store;
 use crate::backend::Write;
@@ -26,6 +26,10 @@ pub enum DeliberateFault {
     SweepWithoutLease,
     /// A sender calls its provider without the mark on its claim.
     MarkSkipped,
+    /// A word that a message did not go out stands, whatever the provider says.
+    WordStands,
+    /// An erasure does not look whether a claim is in flight.
+    ErasureInFlight,
 }
 
 impl Store {
@@ -43,6 +47,9 @@ impl Store {
 
     /// What a report does to a touch where nobody asks whether more is known already.
     pub(crate) fn without_ranks(&self, folded: Folded, transition: Transition) -> Folded {
+        if folded.went_out && self.is_broken_by(DeliberateFault::WordStands) {
+            return Folded { step: Step::Ignored(Ignored::Behind), went_out: false, ..folded };
+        }
         match folded.step {
             Step::Ignored(_) if self.is_broken_by(DeliberateFault::RankCheckRemoved) => {
                 Folded { step: Step::Made(transition.report.state()), is_news: true, ..folded }

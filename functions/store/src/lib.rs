@@ -9,6 +9,7 @@ mod backend;
 mod capacity;
 mod choice;
 mod claim;
+mod consequence;
 mod contact;
 mod customer;
 #[cfg(feature = "deliberate-faults")]
@@ -152,6 +153,28 @@ impl Store {
         // for the disk with every one of them takes three quarters of the time of a run.
         database.disable_bulk_loading().map_err(|_| cannot_open())?;
         Ok(Self::embedded(database))
+    }
+
+    /// Writes the file anew without what was deleted, which the database would keep in free pages until it needs them,
+    /// and empties its log into it. For a command that holds the file alone. Nothing to do in memory, where the pages end
+    /// with the process, and in DynamoDB.
+    ///
+    /// # Errors
+    /// [`StoreError::Retryable`] when the file is in use or the disk is full.
+    #[cfg(feature = "embedded")]
+    pub fn compact(&self) -> Result<(), StoreError> {
+        let database = match &self.backend {
+            Backend::Embedded(embedded) => &embedded.database,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(_) => return Ok(()),
+            #[cfg(feature = "aws")]
+            Backend::Aws(_) => return Ok(()),
+        };
+        let busy = || StoreError::Retryable {
+            operation: "compact",
+            reason: "the file could not be written anew".to_owned(),
+        };
+        database.vacuum().map_err(|_| busy())
     }
 
     /// The same store for a process that holds the database alone, one sender at a time: a claim that it finds open was

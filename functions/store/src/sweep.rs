@@ -2,7 +2,8 @@
 //!
 //! Invariant: one with the mark of a call becomes unknown, because the provider may have the message. One without it was
 //! surely not sent: it is taken over, which its sender sees when it is alive after all and comes to set the mark, and
-//! the touch is planned again. Two sweeps at the same time do no harm: both are conditional on the claim that was read.
+//! the touch is planned again, or fails. Two sweeps at the same time do no harm: whatever they do is conditional on the
+//! claim that was read, and on the absence of its mark. A race that is lost is looked at by the next sweep.
 
 use chrono::{DateTime, Duration, NaiveDate, Utc};
 use domain::channel::Channel;
@@ -123,8 +124,7 @@ impl Store {
         }
         // A second attempt, and one that killed whoever took it, ends: it was surely not sent.
         if stored.resend_of.is_some() || stored.tries + 1 >= TAKE_OVERS_MAX {
-            let failed = Outcome::Failed { reason: CLAIM_ABANDONED.to_owned() };
-            self.settle(&scope.tenant, &held.touch, &failed, now).await?;
+            self.fail_uncalled(&scope.tenant, &held, CLAIM_ABANDONED, now).await?;
             return Ok(Ended::Already);
         }
         match self.take_over(scope, &held, now).await? {

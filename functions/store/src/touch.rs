@@ -12,9 +12,10 @@ use domain::ids::{CustomerId, ObligationId, TenantId, TouchId};
 use domain::touch::{Touch, TouchState};
 
 use crate::backend::{Expression, Failure, Query, Table, Write};
+use crate::claim::HeldClaim;
 use crate::item::{StoredTouch, history_text};
 use crate::key::{TOUCH, customer_partition};
-use crate::record::{RecordError, TouchEvent};
+use crate::record::{By, RecordError, TouchEvent};
 use crate::{Store, StoreError, failed, key};
 
 /// The longest reason that is kept, in characters.
@@ -136,44 +137,47 @@ impl From<StoredTouch> for TouchRecord {
 }
 
 impl Store {
-    /// Closes a claim with the outcome of the provider call. Counted as `settle`; a failure also lets the stages of
-    /// the touch fall back, which is counted as `record`.
+    /// Closes the very claim that the caller holds with the outcome of the provider call. Counted as `settle`; a
+    /// failure also lets the stages of the touch fall back, which is counted as `record`.
     ///
     /// What an event or the sweeper has said meanwhile is no conflict: more is known then, or this says more.
     ///
     /// # Errors
-    /// [`TouchError::Conflict`] when the touch is not claimed, or is settled with another outcome.
+    /// [`TouchError::Conflict`] when the touch is not claimed or is under another claim, or is settled with another
+    /// outcome.
     pub async fn settle(
         &self,
         tenant: &TenantId,
-        touch: &TouchKey,
+        claim: &HeldClaim,
         outcome: &Outcome,
         at: DateTime<Utc>,
     ) -> Result<Change, TouchError> {
+        let (touch, by) = (&claim.touch, By::Holder(claim));
         let event = TouchEvent::of_outcome(outcome, at);
         let (to, update, names, detail): (_, _, &'static [&'static str], _) = match outcome {
             Outcome::Sent { provider_id } => (
                 TouchState::Sent,
                 "SET #st = :to, #sa = :at, #hs = :hs, #pi = :detail",
-                &["st", "sa", "hs", "pi"],
+                &["st", "fv", "sa", "hs", "pi"],
                 provider_id,
             ),
             Outcome::Unknown { reason } => (
                 TouchState::Unknown,
                 "SET #st = :to, #sa = :at, #hs = :hs, #rs = :detail",
-                &["st", "sa", "hs", "rs"],
+                &["st", "fv", "sa", "hs", "rs"],
                 reason,
             ),
             Outcome::Failed { reason } => {
-                return self.settle_by_record(tenant, touch, &event, TouchState::Failed, reason, at).await;
+                return self.settle_by_record(tenant, (&event, by), TouchState::Failed, reason, at).await;
             }
         };
         let history: History = [event.entry(at)].into_iter().collect();
         let condition = Expression {
-            text: "#st = :from",
+            text: "#st = :from AND #fv = :fv",
             names,
             values: vec![
                 (":from", TouchState::Claimed.as_str().into()),
+                (":fv", claim.fence_version.into()),
                 (":to", to.as_str().into()),
                 (":at", at.timestamp_millis().into()),
                 (":hs", history_text(&history).into()),
@@ -182,26 +186,43 @@ impl Store {
         };
         match self.write("settle", Write::Update { key: touch.key(tenant), update, condition }).await {
             Ok(()) => Ok(Change::Made),
-            Err(Failure::Condition(_)) => self.settle_by_record(tenant, touch, &event, to, detail, at).await,
+            Err(Failure::Condition(_)) => self.settle_by_record(tenant, (&event, by), to, detail, at).await,
             Err(failure) => Err(failed("settle", failure).into()),
         }
+    }
+
+    /// Fails a claim that a sweep has found abandoned before its call: it was surely not sent. Counted as `record`.
+    ///
+    /// # Errors
+    /// [`TouchError::Conflict`] when its sender came to the call after all, or the claim is over.
+    pub(crate) async fn fail_uncalled(
+        &self,
+        tenant: &TenantId,
+        claim: &HeldClaim,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Result<Change, TouchError> {
+        let event = TouchEvent::of_outcome(&Outcome::Failed { reason: reason.to_owned() }, at);
+        self.settle_by_record(tenant, (&event, By::Uncalled(claim)), TouchState::Failed, reason, at).await
     }
 
     /// Settles what is not simply claimed, or whose fence changes too.
     async fn settle_by_record(
         &self,
         tenant: &TenantId,
-        touch: &TouchKey,
-        event: &TouchEvent,
+        (event, by): (&TouchEvent, By<'_>),
         to: TouchState,
         detail: &str,
         at: DateTime<Utc>,
     ) -> Result<Change, TouchError> {
         let conflict = |found| TouchError::Conflict { found, expected: TouchState::Claimed };
-        let recorded = match self.record(tenant, None, touch, event, at).await {
+        let (By::Holder(claim) | By::Uncalled(claim)) = by else { return Err(conflict(None)) };
+        let recorded = match self.record(tenant, None, &claim.touch, (event, by), at).await {
             Ok(recorded) => recorded,
             Err(RecordError::Missing) => return Err(conflict(None)),
-            Err(RecordError::Refused { found, .. }) => return Err(conflict(Some(found))),
+            Err(RecordError::Refused { found, .. } | RecordError::OtherClaim { found }) => {
+                return Err(conflict(Some(found)));
+            }
             Err(RecordError::Store(error)) => return Err(error.into()),
         };
         match recorded.step {

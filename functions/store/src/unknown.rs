@@ -13,6 +13,7 @@ use domain::touch::TouchState;
 use crate::backend::{Expression, Item, Query, Table, Write};
 use crate::item::{Reader, StoredTouch, keyed};
 use crate::key::{self, TOUCH, customer_partition, day_text, end_of, unknown_partition};
+use crate::record::By;
 use crate::touch::TouchKey;
 use crate::{
     Cursor, PAGE_ITEMS_MAX, Page, RecordError, Recorded, Store, StoreError, TouchEvent, TouchRecord, failed,
@@ -64,9 +65,12 @@ impl Store {
             provider_id: None,
             addresses: Vec::new(),
         };
-        let recorded = self.record_word(tenant, None, touch, (&event, Some(word)), now).await?;
-        self.forget_unknown(tenant, touch).await?;
-        Ok(recorded)
+        let recorded = self.record(tenant, None, touch, (&event, By::Person(word)), now).await;
+        // A note about what is not there is of no more use either.
+        if matches!(recorded, Ok(_) | Err(RecordError::Missing)) {
+            self.forget_unknown(tenant, touch).await?;
+        }
+        recorded
     }
 
     /// The places of a customer's touches of `from_on` and later that are unknown. Strongly consistent; counted as

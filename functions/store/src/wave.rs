@@ -1,7 +1,8 @@
 //! Waves: planned touches that wait for their moment, and what was left behind.
 //!
 //! Invariant: a planned touch is one small item in the partition of its day and shard until its moment has been
-//! decided, and nowhere else. What became of it then stands with its customer, before it leaves the wave.
+//! decided, and nowhere else. What became of it then stands with its customer, before it leaves the wave; of a customer
+//! that was erased meanwhile nothing is written.
 
 use chrono::{DateTime, Days, NaiveDate, SubsecRound, Utc};
 use domain::channel::Channel;
@@ -126,15 +127,21 @@ impl Store {
             names: &["pk", "st"],
             values: vec![(":planned", TouchState::Planned.as_str().into())],
         };
-        let put = Write::Put { table: Table::Ops, item, condition: Some(unclaimed) };
-        let change = match self.write(operation, put).await {
-            Ok(()) => Change::Made,
-            Err(Failure::Condition(_)) => Change::Already,
+        // Nothing is written about a customer that was erased.
+        let is_there = Expression { text: "attribute_not_exists(#er)", names: &["er"], values: Vec::new() };
+        let writes = vec![
+            Write::Put { table: Table::Ops, item, condition: Some(unclaimed) },
+            Write::Check { key: key::fence(tenant, &waiting.touch.customer), condition: is_there },
+            Write::Delete { key: wave.clone() },
+        ];
+        match self.transact(operation, writes).await {
+            Ok(()) => return Ok(Change::Made),
+            Err(Failure::Transaction(_)) => {}
             Err(failure) => return Err(failed(operation, failure)),
-        };
+        }
         let delete = Write::Delete { key: wave };
         self.write(operation, delete).await.map_err(|failure| failed(operation, failure))?;
-        Ok(change)
+        Ok(Change::Already)
     }
 
     /// Touches of a shard that wait on the UTC `day` and may go at `until` or before, by time. `limit` is bounded

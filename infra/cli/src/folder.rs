@@ -13,6 +13,8 @@ use crate::demo;
 
 /// The name of the database in a folder.
 pub(crate) const DATABASE: &str = "puntual.sqlite";
+/// The name of the messages in a folder.
+pub(crate) const MESSAGES: &str = "messages.jsonl";
 /// How many unreadable lines of the queues are told one by one.
 const UNREADABLE_SHOWN_MAX: usize = 10;
 /// The name of the queues in a folder.

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use delivery::{Delivered, DeliveryError, deliver};
 use domain::channel::Channel;
 use domain::choice::OptOutKey;
-use domain::ids::TenantId;
+use domain::ids::{CustomerId, TenantId, TouchId};
 use domain::policy::Policy;
 use domain::tenant::Tenant;
 use domain::verdict::ReasonCode;
@@ -47,7 +47,8 @@ pub(crate) struct LocalFunctions {
     sms: delivery::Deps,
     queues: LocalQueues,
     /// Planned messages that a fact has stopped, by the code of the reason.
-    prevented: Mutex<BTreeMap<String, u64>>,
+    /// Why each was stopped, once however often its job is given out.
+    prevented: Mutex<BTreeMap<(CustomerId, TouchId), String>>,
 }
 
 /// The functions for one tenant, over a database.
@@ -127,7 +128,13 @@ impl LocalStack {
 
     /// How many planned messages a fact has stopped since the last call, by the code of the reason.
     pub(crate) fn take_prevented(&self) -> BTreeMap<String, u64> {
-        std::mem::take(&mut self.functions.prevented.lock().unwrap_or_else(PoisonError::into_inner))
+        let stopped =
+            std::mem::take(&mut *self.functions.prevented.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut by_reason = BTreeMap::new();
+        for reason in stopped.into_values() {
+            *by_reason.entry(reason).or_default() += 1;
+        }
+        by_reason
     }
 
     /// Settles the claims of the last hours that a process left behind which was killed, sends what was surely not sent,
@@ -275,7 +282,7 @@ impl LocalFunctions {
                 && reason != ReasonCode::StageReached.as_str()
             {
                 let mut prevented = self.prevented.lock().unwrap_or_else(PoisonError::into_inner);
-                *prevented.entry(reason).or_default() += 1;
+                prevented.insert((job.customer, job.touch), reason);
             }
             Ok::<(), DeliveryError>(())
         })

@@ -139,7 +139,7 @@ impl Known {
                 Chosen::Hours(hours) => self.hours.push((choice.at, choice.id.clone(), hours.clone())),
                 Chosen::Words(_) => {}
             },
-            Fact::Erased {} => self.hours.clear(),
+            Fact::Erased { .. } => self.hours.clear(),
             Fact::Contact { .. } | Fact::Released { .. } | Fact::Report(_) => {}
         }
     }

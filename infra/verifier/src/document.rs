@@ -173,11 +173,21 @@ pub(crate) struct FactDocument {
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Fact {
-    Contact { at_ms: i64, channel: String, answered: bool },
+    Contact {
+        at_ms: i64,
+        channel: String,
+        answered: bool,
+    },
     Choice(Choice),
-    Released { touch: String, claimed_at_ms: i64 },
+    Released {
+        touch: String,
+        claimed_at_ms: i64,
+    },
     Report(Report),
-    Erased {},
+    Erased {
+        #[serde(default)]
+        kept: Vec<String>,
+    },
 }
 
 /// A report that a person made, or that changed more than its touch.
@@ -191,6 +201,10 @@ pub(crate) struct Report {
     pub(crate) source: String,
     pub(crate) suppressed: bool,
     pub(crate) fell_back: Vec<String>,
+    #[serde(default)]
+    pub(crate) restored: Vec<String>,
+    #[serde(default)]
+    pub(crate) told_by: Vec<String>,
     pub(crate) person: Option<Person>,
 }
 

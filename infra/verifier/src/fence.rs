@@ -22,7 +22,7 @@ pub(crate) fn check(file: &EvidenceFile, links: &[Link<'_>], claims: &[Claim<'_>
     failed(file, claims)?;
     reports(file, links, claims)?;
     choices(file, links)?;
-    erased(file, links)
+    erased(file, links, claims)
 }
 
 /// The contacts, made again: each claim and each report from outside adds one, a claim that was taken back removes it.
@@ -53,7 +53,7 @@ fn contacts(file: &EvidenceFile, links: &[Link<'_>]) -> Result<(), Problem> {
                         made.remove(place);
                     }
                 }
-                Fact::Erased {} => made.clear(),
+                Fact::Erased { .. } => made.clear(),
                 Fact::Choice(_) | Fact::Report(_) => {}
             },
         }
@@ -182,7 +182,7 @@ fn reports(file: &EvidenceFile, links: &[Link<'_>], claims: &[Claim<'_>]) -> Res
                 }
                 on_record.insert((place.0, place.1, &report.report, &report.source));
             }
-            Fact::Erased {} | Fact::Contact { .. } | Fact::Choice(_) | Fact::Released { .. } => {}
+            Fact::Erased { .. } | Fact::Contact { .. } | Fact::Choice(_) | Fact::Released { .. } => {}
         }
     }
     for (i, touch) in file.touches.iter().enumerate() {
@@ -218,7 +218,7 @@ fn choices(file: &EvidenceFile, links: &[Link<'_>]) -> Result<(), Problem> {
                 Chosen::Words(said) => words.extend(said.iter().map(|word| (link, word))),
                 Chosen::Hours(asked) => hours.push((choice.at, &choice.id, asked.as_ref())),
             },
-            Fact::Erased {} => {
+            Fact::Erased { .. } => {
                 words.clear();
                 hours.clear();
             }
@@ -253,12 +253,11 @@ fn choices(file: &EvidenceFile, links: &[Link<'_>]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The mark of an erasure has its entry, and after it nothing of before is left.
-fn erased(file: &EvidenceFile, links: &[Link<'_>]) -> Result<(), Problem> {
-    let entry = links
-        .iter()
-        .rev()
-        .find(|link| matches!(&link.document, Document::Fact(fact) if matches!(fact.fact, Fact::Erased {})));
+/// The mark of an erasure has its entry, and after it nothing of before is left but the touches that it keeps.
+fn erased(file: &EvidenceFile, links: &[Link<'_>], claims: &[Claim<'_>]) -> Result<(), Problem> {
+    let entry = links.iter().rev().find(
+        |link| matches!(&link.document, Document::Fact(fact) if matches!(fact.fact, Fact::Erased { .. })),
+    );
     match (entry, file.erased_at_ms) {
         (None, None) => return Ok(()),
         (Some(link), Some(at_ms)) if link.at_ms() == at_ms => {}
@@ -270,7 +269,7 @@ fn erased(file: &EvidenceFile, links: &[Link<'_>]) -> Result<(), Problem> {
         }
     }
     let left = [
-        ("touches", file.touches.is_empty()),
+        ("touches", file.touches.iter().all(|t| claims.iter().any(|claim| claim.touch.id == t.id))),
         ("obligations", file.obligations.is_empty()),
         ("payments", file.payments.is_empty()),
         ("consents", file.consents.is_empty()),

@@ -168,7 +168,7 @@ fn check_sections(file: &EvidenceFile) -> Result<Verified, Problem> {
         Document::Decision(_) => (0, 0),
         Document::Fact(fact) => match fact.fact {
             Fact::Released { .. } => (0, 1),
-            Fact::Contact { .. } | Fact::Choice(_) | Fact::Report(_) | Fact::Erased {} => (1, 0),
+            Fact::Contact { .. } | Fact::Choice(_) | Fact::Report(_) | Fact::Erased { .. } => (1, 0),
         },
     };
     let at = |link: Option<&chain::Link<'_>>| link.and_then(|link| chain::instant(link.at_ms()));

@@ -41,7 +41,7 @@ pub(crate) struct Claim<'a> {
     pub(crate) fell_back: BTreeSet<&'a str>,
 }
 
-/// The claims of the chain since the customer's data was last erased, in their order.
+/// The claims of the chain since the customer's data was last erased, in their order, after those that it kept.
 pub(crate) fn claims<'a>(links: &'a [Link<'_>]) -> Result<Vec<Claim<'a>>, Problem> {
     let mut claims: Vec<Claim<'a>> = Vec::new();
     // The claim of each touch that was not taken back.
@@ -79,10 +79,24 @@ pub(crate) fn claims<'a>(links: &'a [Link<'_>]) -> Result<Vec<Claim<'a>>, Proble
                     let claim = claim.filter(|c| c.at_ms == report.claimed_at_ms);
                     let claim = claim.ok_or_else(|| no_claim("is a report about"))?;
                     claim.fell_back.extend(report.fell_back.iter().map(String::as_str));
+                    if let Some(id) = report.restored.iter().find(|id| !claim.fell_back.contains(id.as_str()))
+                    {
+                        let what =
+                            format!("it brings back the stage of {}, which was not taken back", clipped(id));
+                        return Err(link.broken(what));
+                    }
+                    claim.fell_back.retain(|id| !report.restored.iter().any(|back| back == id));
                 }
-                Fact::Erased {} => {
-                    claims.clear();
-                    open.clear();
+                Fact::Erased { kept } => {
+                    if let Some(id) = kept.iter().find(|id| !open.contains_key(id.as_str())) {
+                        return Err(
+                            link.broken(format!("it keeps touch {}, which no entry claims", clipped(id)))
+                        );
+                    }
+                    claims.retain(|claim| !claim.is_released && kept.contains(&claim.touch.id));
+                    let places =
+                        claims.iter().enumerate().map(|(place, claim)| (claim.touch.id.as_str(), place));
+                    open = places.collect();
                 }
                 Fact::Contact { .. } | Fact::Choice(_) => {}
             },
@@ -223,10 +237,16 @@ fn history(touch: &Touch) -> Result<(), String> {
                 clipped(&said.source)
             ));
         }
-        if !kinds.insert(&said.report) {
+        // A provider's refusal may stand beside somebody else's word that nothing went out.
+        let is_refusal = said.report == "failed" && said.source == "provider";
+        if !kinds.insert((&said.report, is_refusal)) {
             return Err(format!("has the report {} twice; expected each once", said.report));
         }
-        if rank(to) > rank(state) {
+        let is_refused = kinds.iter().any(|(_, is_refusal)| *is_refusal);
+        let by_person = decisive.is_some_and(|said| said.source == "person");
+        let knows_better = said.source == "provider" || (said.source == "sender" && by_person);
+        let outdoes = state == "failed" && *to == "sent" && knows_better && !is_refused;
+        if rank(to) > rank(state) || outdoes {
             if rank(state) <= rank("unknown") {
                 settled_at_ms = Some(said.recorded_at_ms);
             }

@@ -87,7 +87,7 @@ fn in_chain(link: &Link<'_>) -> Result<(), Problem> {
             Chosen::Words(said) => said.iter().try_for_each(word),
             Chosen::Hours(asked) => asked.as_ref().map_or(Ok(()), hours),
         },
-        Fact::Released { .. } | Fact::Report(_) | Fact::Erased {} => Ok(()),
+        Fact::Released { .. } | Fact::Report(_) | Fact::Erased { .. } => Ok(()),
     };
     found.map_err(|what| link.broken(what))
 }

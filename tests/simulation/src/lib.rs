@@ -13,10 +13,12 @@ mod faults;
 mod functions;
 mod law;
 mod model;
+mod people;
 mod reports;
 mod run;
 mod scene;
 mod simulator;
+mod task;
 mod told;
 mod world;
 

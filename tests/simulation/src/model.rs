@@ -12,11 +12,12 @@ use domain::touch::{TouchItem, TouchState};
 use domain::verdict::{Decision, ReasonCode};
 use runtime::decision_log::{DecisionLine, DecisionSource};
 use serde::Serialize;
-use store::{TouchKey, TouchRecord};
+use store::{FoundOut, TouchKey, TouchRecord};
 
 use crate::bounds::{is_second_attempt, limits};
 use crate::climate::SKEW_MS_MAX;
 use crate::law;
+use crate::people::{asked_to_be_forgotten, erasures, excused_by_word, was_said};
 use crate::run::Course;
 use crate::scene::{Call, Message, Pipe, Place, State, instant};
 use crate::told::{against_reports, events, may_be_suppressed, was_told};
@@ -30,6 +31,8 @@ pub enum Rule {
     DuplicateKnown,
     /// One stage was delivered again although nobody knew whether it was sent.
     DuplicateAfterUnknown,
+    /// One stage was delivered again because an operator said wrongly that it was not. It is counted, and no breach.
+    DuplicateAfterWord,
     /// An obligation whose stage fell due ended nowhere.
     Lost,
     /// A message went out although a fact that forbids it was known before its claim.
@@ -79,6 +82,8 @@ pub(crate) struct Evidence<'a> {
     /// The touches that wait for a later moment.
     pub(crate) waiting: &'a [TouchKey],
     pub(crate) decisions: &'a [DecisionLine],
+    /// Whether anything is left of a customer that was erased.
+    pub(crate) left_of_erased: bool,
 }
 
 /// The breaches of a world.
@@ -94,6 +99,7 @@ pub(crate) fn judge(e: &Evidence<'_>) -> Vec<Violation> {
         against_reports(e, call, &mut found);
         against_law(e, call, &mut found);
     }
+    erasures(e, &mut found);
     limits(e, &mut found);
     events(e, &mut found);
     records(e, &mut found);
@@ -131,7 +137,15 @@ fn duplicates(e: &Evidence<'_>, found: &mut Vec<Violation>) {
             continue;
         }
         let doubtful = calls[..calls.len() - 1].iter().any(|call| !call.fate.answered);
-        let rule = if doubtful { Rule::DuplicateAfterUnknown } else { Rule::DuplicateKnown };
+        let by_word = calls.windows(2).all(|pair| match pair {
+            [earlier, later] => is_second_attempt(e, earlier, later) || excused_by_word(e, earlier, later),
+            _ => false,
+        });
+        let rule = match (by_word, doubtful) {
+            (true, _) => Rule::DuplicateAfterWord,
+            (false, true) => Rule::DuplicateAfterUnknown,
+            (false, false) => Rule::DuplicateKnown,
+        };
         let touches: Vec<String> = calls.iter().map(|c| c.touch.id.to_string()).collect();
         found.push(Violation { rule, detail: format!("{stage} in touches {}", touches.join(", ")) });
     }
@@ -214,7 +228,7 @@ fn against_law(e: &Evidence<'_>, call: &Call, found: &mut Vec<Violation>) {
     let others = accepted(e).filter(|o| o.touch.customer == call.touch.customer && !std::ptr::eq(*o, call));
     for earlier in others.filter(|o| o.named_at <= call.named_at) {
         // What came back was an attempt for the law, and no message of the day for the lender.
-        let again = is_second_attempt(e, earlier, call);
+        let again = is_second_attempt(e, earlier, call) || excused_by_word(e, earlier, call);
         if day(earlier.named_at) == on && earlier.at <= call.at && !earlier.came_back && !again {
             breach(Rule::AgainstCap, "the second message of a day");
         }
@@ -241,7 +255,20 @@ fn records(e: &Evidence<'_>, found: &mut Vec<Violation>) {
         let doubtful = calls().any(|c| !c.fate.answered);
         let ending = format!("#{}", touch.touch.id);
         let excused = e.state.excused.iter().any(|(_, sk)| sk.ends_with(&ending));
-        let told = was_told(e, touch, touch.state);
+        let place = TouchKey::of(&touch.touch);
+        let by_word = match touch.state {
+            TouchState::Sent => was_said(e, &place, FoundOut::Sent),
+            TouchState::Failed => was_said(e, &place, FoundOut::NotSent),
+            TouchState::Planned
+            | TouchState::Claimed
+            | TouchState::Unknown
+            | TouchState::Delivered
+            | TouchState::Bounced
+            | TouchState::Complained
+            | TouchState::Prevented
+            | TouchState::Superseded => false,
+        };
+        let told = was_told(e, touch, touch.state) || by_word;
         let mut wrong = |rule, detail: &str| {
             found.push(Violation {
                 rule,
@@ -250,7 +277,7 @@ fn records(e: &Evidence<'_>, found: &mut Vec<Violation>) {
         };
         match touch.state {
             TouchState::Claimed => wrong(Rule::Lost, "nobody settled it"),
-            TouchState::Sent if !has => wrong(Rule::Lost, "the provider has no such message"),
+            TouchState::Sent if !has && !by_word => wrong(Rule::Lost, "the provider has no such message"),
             TouchState::Sent if doubtful && !told => wrong(Rule::WrongRecord, "nobody can know that"),
             TouchState::Failed if told => {}
             TouchState::Failed | TouchState::Prevented | TouchState::Superseded | TouchState::Planned
@@ -289,7 +316,8 @@ fn records(e: &Evidence<'_>, found: &mut Vec<Violation>) {
     let known = |call: &Call| {
         e.touches.iter().flatten().any(|t| t.touch.id == call.touch.id && t.touch.on == call.touch.on)
     };
-    for call in e.state.calls.iter().filter(|c| !known(c)) {
+    let is_kept = |call: &&Call| !asked_to_be_forgotten(e, &call.touch.customer);
+    for call in e.state.calls.iter().filter(|c| !known(c)).filter(is_kept) {
         let detail = format!("touch {} was sent and is nowhere", call.touch.id);
         found.push(Violation { rule: Rule::Lost, detail });
     }
@@ -375,6 +403,9 @@ fn stands(e: &Evidence<'_>, obligation: usize, on: NaiveDate) -> Stands {
 fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violation>) {
     let world = e.world;
     let row = &world.rows[obligation];
+    if asked_to_be_forgotten(e, &row.customer.id) {
+        return;
+    }
     let Some((scan_at, _)) = world.scans.last() else { return };
     let by_customer = instant(*scan_at).with_timezone(&world.zone_of(world.owners[obligation])).date_naive();
     let by_tenant = instant(*scan_at).with_timezone(&world.tenant.time_zone).date_naive();
@@ -435,7 +466,7 @@ fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violatio
 /// A verdict "send" of a scan is answered by a touch, by a later verdict of a sender, by a fact, or by a dead letter.
 fn went_nowhere_silently(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violation>) {
     let row = &e.world.rows[obligation];
-    if is_dead_letter(e, obligation) {
+    if is_dead_letter(e, obligation) || asked_to_be_forgotten(e, &row.customer.id) {
         return;
     }
     let lines: Vec<(usize, &DecisionLine)> =

@@ -12,13 +12,16 @@ use aws_lambda_events::event::sqs::SqsBatchResponse;
 use runtime::batch::event_of;
 use runtime::job::{DueEvent, Job, TouchJob};
 use scan_due::SWEEP_HOURS_BACK_MAX;
+use store::Scope;
 
 use crate::batches::take_batch;
 use crate::climate::Climate;
-use crate::facts::{Entry, Ledger, write};
+use crate::facts::{Ledger, write};
 use crate::faults::clock_of_a_function;
 use crate::functions::Functions;
+use crate::people;
 use crate::scene::{ActorId, Ambush, Message, Pipe, Place, Scene};
+use crate::task::{Task, told};
 use crate::world::{Fact, World};
 
 /// How long a function may run, in milliseconds.
@@ -37,28 +40,8 @@ const POLLS_MAX: usize = 200_000;
 const SWEEP_HOURS_BACK: u16 = 48;
 /// A minute, in milliseconds.
 const MINUTE_MS: i64 = 60_000;
-
-/// What an actor does.
-#[derive(Debug, Clone)]
-enum Task {
-    Batch {
-        pipe: Pipe,
-        ids: Vec<u64>,
-    },
-    Due {
-        event: DueEvent,
-        tries: u32,
-    },
-    /// Records a fact, or the first file.
-    Fact {
-        index: Option<usize>,
-        entry: Entry,
-        tries: u32,
-    },
-    Learn {
-        index: usize,
-    },
-}
+/// How long an erasure waits that was refused or cut off, in milliseconds.
+const ERASE_AGAIN_MS: i64 = 5 * MINUTE_MS;
 
 /// How an actor ended.
 enum End {
@@ -82,6 +65,8 @@ pub(crate) struct Course {
     /// Jobs that ended without a message because a fact came after they were queued.
     pub(crate) prevented: u64,
     pub(crate) crashes: u64,
+    /// The step at which the erasure was known to be done.
+    pub(crate) erased: Option<u64>,
     /// Whether the world came to its end.
     pub(crate) settled: bool,
 }
@@ -107,7 +92,7 @@ pub(crate) struct Run<'w> {
 impl<'w> Run<'w> {
     pub(crate) fn new(world: &'w World, functions: &'w Functions, scene: Scene, ledger: Ledger) -> Self {
         let known = vec![None; world.facts.len()];
-        let course = Course { known, prevented: 0, crashes: 0, settled: false };
+        let course = Course { known, prevented: 0, crashes: 0, erased: None, settled: false };
         let mut run = Self {
             world,
             functions,
@@ -165,6 +150,12 @@ impl<'w> Run<'w> {
         for (index, (at, _)) in self.world.facts.iter().enumerate() {
             self.plan(*at, Task::Learn { index });
         }
+        for at in &self.world.words {
+            self.plan(*at, Task::Word { tries: 0 });
+        }
+        if let Some((at, customer)) = self.world.erasure {
+            self.plan(at, Task::Erase { customer });
+        }
         let tenant = &self.world.tenant.id;
         for (at, calm) in self.world.scans.clone() {
             let climate = self.scene.state().climate;
@@ -218,13 +209,19 @@ impl<'w> Run<'w> {
             let Some(entry) = self.agenda.first_entry().filter(|e| e.key().0 <= now) else { break };
             let task = entry.remove();
             match task {
-                Task::Learn { .. } if !self.file_is_in => self.plan(now + MINUTE_MS, task),
+                Task::Learn { .. } | Task::Erase { .. } if !self.file_is_in => {
+                    self.plan(now + MINUTE_MS, task);
+                }
                 Task::Learn { index } => {
                     if let Some(entry) = self.ledger.learn(self.world, index) {
                         self.start(Task::Fact { index: Some(index), entry, tries: 0 });
                     }
                 }
-                task @ (Task::Batch { .. } | Task::Due { .. } | Task::Fact { .. }) => self.start(task),
+                task @ (Task::Batch { .. }
+                | Task::Due { .. }
+                | Task::Fact { .. }
+                | Task::Word { .. }
+                | Task::Erase { .. }) => self.start(task),
             }
         }
         for pipe in [Pipe::Plan, Pipe::Email, Pipe::Sms, Pipe::Events] {
@@ -242,7 +239,11 @@ impl<'w> Run<'w> {
         }
         let mut ahead = self.agenda.iter().filter_map(|(place, task)| match task {
             Task::Learn { index } => Some((*place, *index)),
-            Task::Batch { .. } | Task::Due { .. } | Task::Fact { .. } => None,
+            Task::Batch { .. }
+            | Task::Due { .. }
+            | Task::Fact { .. }
+            | Task::Word { .. }
+            | Task::Erase { .. } => None,
         });
         let next = match ambush {
             Ambush::Next => ahead.next(),
@@ -316,6 +317,20 @@ impl<'w> Run<'w> {
                 if written { End::Done } else { End::Again }
             }),
             Task::Learn { .. } => Box::pin(async { End::Done }),
+            Task::Word { .. } => {
+                let scene = self.scene.clone();
+                Box::pin(async move {
+                    let tenant = &world.tenant.id;
+                    let said = people::settle(&functions.store, &scene, tenant, clock.timestamp_millis());
+                    if said.await { End::Done } else { End::Again }
+                })
+            }
+            Task::Erase { customer } => Box::pin(async move {
+                let scope = Scope::new(world.tenant.id.clone(), world.tenant.shards);
+                let id = &world.customers[customer].id;
+                let erased = people::erase(&functions.store, &scope, id, clock.timestamp_millis());
+                if erased.await { End::Done } else { End::Again }
+            }),
         };
         self.actors.push(Actor { id, task, dies_at: now + FUNCTION_MS_MAX, future });
     }
@@ -389,6 +404,9 @@ impl<'w> Run<'w> {
         self.scene.state().note(|| "ends".to_owned());
         self.note_fact(id, &task, matches!(end, End::Done));
         match end {
+            End::Done if matches!(task, Task::Erase { .. }) => {
+                self.course.erased = Some(self.scene.state().step);
+            }
             End::Done => {}
             End::Again => self.again(task),
             End::Batch(response) => {
@@ -464,24 +482,16 @@ impl<'w> Run<'w> {
             Task::Due { event, tries } if tries + 1 < STARTS_MAX => {
                 self.plan(now + MINUTE_MS, Task::Due { event, tries: tries + 1 });
             }
-            Task::Due { .. } => {}
+            Task::Word { tries } if tries + 1 < STARTS_MAX => {
+                self.plan(now + MINUTE_MS, Task::Word { tries: tries + 1 });
+            }
+            Task::Due { .. } | Task::Word { .. } => {}
+            // Whoever asks to be forgotten asks until it is done.
+            Task::Erase { customer } => self.plan(now + ERASE_AGAIN_MS, Task::Erase { customer }),
             Task::Fact { index, entry, tries } => {
                 let wait_ms = MINUTE_MS * i64::from(tries.min(60));
                 self.plan(now + wait_ms, Task::Fact { index, entry, tries: tries + 1 });
             }
         }
-    }
-}
-
-fn told(task: &Task) -> String {
-    match task {
-        Task::Batch { pipe, ids } => format!("{} with messages {ids:?}", pipe.function()),
-        Task::Due { event: DueEvent::Scan { .. }, .. } => "scan-due: scan".to_owned(),
-        Task::Due { event: DueEvent::Wave { .. }, .. } => "scan-due: wave".to_owned(),
-        Task::Due { event: DueEvent::Sweep { .. }, .. } => "scan-due: sweep".to_owned(),
-        Task::Due { event: DueEvent::Reconcile, .. } => "scan-due: reconcile".to_owned(),
-        Task::Fact { index: Some(index), .. } => format!("records fact {index}"),
-        Task::Fact { index: None, .. } => "imports the first file".to_owned(),
-        Task::Learn { index } => format!("learns fact {index}"),
     }
 }

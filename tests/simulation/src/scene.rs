@@ -10,6 +10,7 @@ use domain::touch::Touch;
 
 use crate::climate::Climate;
 use crate::dice::Dice;
+use crate::people::Word;
 use crate::reports::Told;
 
 /// Which actor, in the order of their starts.
@@ -113,6 +114,8 @@ pub(crate) struct State {
     pub(crate) calls: Vec<Call>,
     /// The events that are true.
     pub(crate) told: Vec<Told>,
+    /// What operators said, or were about to say.
+    pub(crate) words: Vec<Word>,
     /// The messages that are forged events.
     pub(crate) forged: BTreeSet<u64>,
     /// Those of them that were taken as if they were true.
@@ -159,6 +162,7 @@ impl Scene {
             next_message: 0,
             calls: Vec::new(),
             told: Vec::new(),
+            words: Vec::new(),
             forged: BTreeSet::new(),
             believed: Vec::new(),
             turns: Vec::new(),

@@ -20,12 +20,14 @@ use crate::facts::{Ledger, write};
 use crate::faults::under_weather;
 use crate::functions::Functions;
 use crate::model::{Evidence, Rule, Violation, judge};
-use crate::run::Run;
+use crate::run::{Course, Run};
 use crate::scene::{Scene, instant};
 use crate::world::World;
 
 /// How many worlds share a database before it is made anew, so that it stays small.
 const WORLDS_PER_DATABASE: u32 = 200;
+/// How many of a thousand events come late at least where an operator settles what is unknown.
+const OPERATOR_LATE: i64 = 600;
 /// How far ahead touches may wait at the end of a world, in days.
 const WAITING_DAYS: u64 = 20;
 /// How many waiting touches of a shard and day are read.
@@ -72,6 +74,12 @@ pub struct Report {
     pub crashes: u64,
     /// Messages that were given out too often and lie with the dead letters.
     pub dead_letters: u64,
+    /// Stages that were delivered again because an operator said wrongly that they were not, which breaks no promise.
+    pub after_words: u64,
+    /// What operators said of unknown messages.
+    pub words: u64,
+    /// Customers that were erased.
+    pub erasures: u64,
     /// What was broken; empty in a sound world.
     pub violations: Vec<Violation>,
     /// What happened, a line each, with ids only.
@@ -89,8 +97,11 @@ pub struct Totals {
     pub sends: u64,
     /// Stages that were delivered twice though their outcome was known.
     pub duplicates_known: u64,
-    /// Stages that were delivered again though their outcome was not known.
+    /// Stages that were delivered again though their outcome was not known, because an operator was wrong or for no
+    /// reason.
     pub duplicates_after_unknown: u64,
+    /// Those of them that an operator's wrong word led to.
+    pub duplicates_after_words: u64,
     /// Obligations and touches that ended nowhere.
     pub lost: u64,
     /// Other breaches: facts, hours, caps, wrong records.
@@ -105,6 +116,10 @@ pub struct Totals {
     pub crashes: u64,
     /// Messages with the dead letters.
     pub dead_letters: u64,
+    /// What operators said of unknown messages.
+    pub words: u64,
+    /// Customers that were erased.
+    pub erasures: u64,
 }
 
 impl Totals {
@@ -117,7 +132,8 @@ impl Totals {
         self.touches += report.touches;
         self.sends += report.sends;
         self.duplicates_known += known;
-        self.duplicates_after_unknown += doubtful;
+        self.duplicates_after_unknown += doubtful + report.after_words;
+        self.duplicates_after_words += report.after_words;
         self.lost += lost;
         self.other_violations += report.violations.len() as u64 - known - doubtful - lost;
         self.unknown_reported += report.unknown_reported;
@@ -125,6 +141,8 @@ impl Totals {
         self.events += report.events;
         self.crashes += report.crashes;
         self.dead_letters += report.dead_letters;
+        self.words += report.words;
+        self.erasures += report.erasures;
     }
 }
 
@@ -135,6 +153,7 @@ impl std::ops::AddAssign for Totals {
         self.sends += other.sends;
         self.duplicates_known += other.duplicates_known;
         self.duplicates_after_unknown += other.duplicates_after_unknown;
+        self.duplicates_after_words += other.duplicates_after_words;
         self.lost += other.lost;
         self.other_violations += other.other_violations;
         self.unknown_reported += other.unknown_reported;
@@ -142,6 +161,8 @@ impl std::ops::AddAssign for Totals {
         self.events += other.events;
         self.crashes += other.crashes;
         self.dead_letters += other.dead_letters;
+        self.words += other.words;
+        self.erasures += other.erasures;
     }
 }
 
@@ -179,6 +200,10 @@ impl Simulator {
         let climate = Climate::roll(&mut dice);
         // A rate holds as far as the clocks of its senders agree.
         let climate = if world.paced { Climate { skew_ms: 0, ..climate } } else { climate };
+        // An operator is asked about what the provider says late.
+        let late =
+            if world.words.is_empty() { climate.event_late } else { climate.event_late.max(OPERATOR_LATE) };
+        let climate = Climate { event_late: late, ..climate };
         let ledger = Ledger::new(&world);
         let scene = Scene::new(dice, climate, world.begins_at, options.trace);
         let store = under_weather(&self.raw, &scene);
@@ -198,8 +223,12 @@ impl Simulator {
             touches: &touches,
             waiting: &waiting,
             decisions: &decisions,
+            left_of_erased: self.left_of_erased(&world, &course)?,
         };
-        let violations = judge(&evidence);
+        let mut violations = judge(&evidence);
+        let said = |v: &Violation| v.rule == Rule::DuplicateAfterWord;
+        let after_words = violations.iter().filter(|v| said(v)).count() as u64;
+        violations.retain(|v| !said(v));
         let places: BTreeSet<&(String, String)> = state.turns.iter().map(|t| &t.place).collect();
         let unknown =
             touches.iter().flatten().filter(|t| t.state == TouchState::Unknown && t.reason.is_some());
@@ -212,6 +241,9 @@ impl Simulator {
             events: state.told.iter().filter(|t| t.taken.is_some()).count() as u64,
             crashes: course.crashes,
             dead_letters: state.dead_letters.len() as u64,
+            after_words,
+            words: state.words.len() as u64,
+            erasures: u64::from(course.erased.is_some()),
             violations,
             trace: state.trace.take().unwrap_or_default(),
         })
@@ -231,6 +263,17 @@ impl Simulator {
 
     fn touches(&self, world: &World) -> Result<Vec<Vec<TouchRecord>>, StoreError> {
         world.customers.iter().map(|c| at_once(self.raw.touches(&world.tenant.id, &c.id))).collect()
+    }
+
+    /// Whether data of the customer is left that was erased.
+    fn left_of_erased(&self, world: &World, course: &Course) -> Result<bool, StoreError> {
+        let (Some((_, who)), Some(_)) = (world.erasure, course.erased) else { return Ok(false) };
+        let (tenant, id) = (&world.tenant.id, &world.customers[who].id);
+        let facts = at_once(self.raw.customer_facts(tenant, id))?;
+        let fence = at_once(self.raw.fence(tenant, id))?;
+        let payments = at_once(self.raw.payments(tenant, id))?;
+        let is_done = fence.is_some_and(|fence| fence.erased_at.is_some() && !fence.erasing);
+        Ok(facts.is_some() || !payments.is_empty() || !is_done)
     }
 
     fn waiting(&self, world: &World) -> Result<Vec<TouchKey>, StoreError> {

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use domain::channel::Channel;
 use domain::ids::CustomerId;
 use domain::touch::TouchState;
-use store::TouchRecord;
+use store::{FoundOut, TouchKey, TouchRecord};
 
 use crate::model::{Evidence, Rule, Violation};
+use crate::people::was_said;
 use crate::reports::{Said, Told};
 use crate::scene::{Call, Place};
 
@@ -33,6 +34,13 @@ const fn state_of(said: Said) -> TouchState {
     }
 }
 
+/// Whether an operator said of a touch that it did not go out.
+fn was_denied(e: &Evidence<'_>, (_, sk): &Place) -> bool {
+    let is_it = |t: &&TouchRecord| sk.ends_with(&format!("#{}", t.touch.id));
+    let mut touches = e.touches.iter().flatten().filter(is_it);
+    touches.any(|t| was_said(e, &TouchKey::of(&t.touch), FoundOut::NotSent))
+}
+
 fn about<'a>(e: &'a Evidence<'_>, touch: &'a TouchRecord) -> impl Iterator<Item = &'a Told> {
     e.state.told.iter().filter(|t| t.touch.id == touch.touch.id && t.touch.on == touch.touch.on)
 }
@@ -47,7 +55,9 @@ pub(crate) fn events(e: &Evidence<'_>, found: &mut Vec<Violation>) {
     let mut last: BTreeMap<&Place, &str> = BTreeMap::new();
     for turn in &e.state.turns {
         let before = last.insert(&turn.place, &turn.state);
-        let was = before.and_then(rank).filter(|was| *was > 0);
+        // A person may have taken for failed what went out.
+        let after_word = before == Some("failed") && turn.state == "sent" && was_denied(e, &turn.place);
+        let was = before.and_then(rank).filter(|was| *was > 0 && !after_word);
         if was.is_some_and(|was| rank(&turn.state).is_none_or(|is| is < was)) {
             let detail = format!("{} from {before:?} to {}", turn.place.1, turn.state);
             found.push(Violation { rule: Rule::Backwards, detail });
@@ -58,6 +68,13 @@ pub(crate) fn events(e: &Evidence<'_>, found: &mut Vec<Violation>) {
         let most = about(e, touch).filter(|t| t.taken.is_some()).map(|t| t.said).max();
         if let Some(said) = most.filter(|said| is < rank(state_of(*said).as_str())) {
             let detail = format!("touch {} is {} after the event {said:?}", touch.touch.id, touch.state);
+            found.push(Violation { rule: Rule::WrongRecord, detail });
+        }
+    }
+    for touch in e.touches.iter().flatten().filter(|t| t.state == TouchState::Failed) {
+        let taken = || about(e, touch).filter(|t| t.taken.is_some()).map(|t| t.said);
+        if taken().any(|said| said == Said::Sent) && !about(e, touch).any(|t| t.said == Said::Rejected) {
+            let detail = format!("touch {} is failed, and the provider has it", touch.touch.id);
             found.push(Violation { rule: Rule::WrongRecord, detail });
         }
     }

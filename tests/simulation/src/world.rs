@@ -32,6 +32,12 @@ const QUOTA_PER_MILLE: i64 = 100;
 const AGAIN_PER_MILLE: i64 = 250;
 /// The most facts that arrive in one world.
 const FACTS_MAX: usize = 7;
+/// In how many of a thousand worlds an operator settles what is unknown.
+const OPERATOR_PER_MILLE: i64 = 500;
+/// How long after a scan an operator looks into the report, in milliseconds.
+const WORD_MS_MAX: i64 = 8 * 60 * 60_000;
+/// In how many of a thousand worlds a customer asks to be forgotten.
+const ERASURE_PER_MILLE: i64 = 200;
 /// How near to a scan a fact arrives that is to race it, in milliseconds.
 const RACE_MS: i64 = 90_000;
 
@@ -106,6 +112,10 @@ pub(crate) struct World {
     pub(crate) paced: bool,
     /// Whether the first file comes in while the world runs, in parts, and may be cut off between them.
     pub(crate) file_comes: bool,
+    /// The moments at which an operator looks into the report, in milliseconds.
+    pub(crate) words: Vec<i64>,
+    /// When a customer asks to be forgotten, in milliseconds, and who.
+    pub(crate) erasure: Option<(i64, usize)>,
     pub(crate) begins_at: i64,
     pub(crate) calm_at: i64,
     pub(crate) ends_at: i64,
@@ -150,13 +160,33 @@ impl World {
             scans,
             paced,
             file_comes: dice.happens(FILE_COMES_PER_MILLE),
+            words: Vec::new(),
+            erasure: None,
             begins_at: at(0, NaiveTime::MIN),
             calm_at: at(days, NaiveTime::MIN),
             ends_at: at(days + CALM_DAYS, NaiveTime::MIN),
         };
         world.populate(place, (first_on, days), dice);
         world.happen((first_on, days), dice);
+        world.people(dice);
         world
+    }
+
+    /// What people do who are neither the lender's files nor the provider.
+    fn people(&mut self, dice: &mut Dice) {
+        if dice.happens(OPERATOR_PER_MILLE) {
+            let scans = self.scans.iter().map(|(at, _)| *at).filter(|at| *at < self.calm_at);
+            self.words = scans.map(|at| at + dice.between(0, WORD_MS_MAX)).collect();
+        }
+        if dice.happens(ERASURE_PER_MILLE) {
+            let scan = self.scans[dice.below(self.scans.len())].0;
+            let at = if dice.happens(700) {
+                scan + dice.between(0, RACE_MS)
+            } else {
+                dice.between(self.begins_at, self.calm_at - 1)
+            };
+            self.erasure = Some((at, dice.below(self.customers.len())));
+        }
     }
 
     fn populate(&mut self, place: &Place, (first_on, days): (NaiveDate, u64), dice: &mut Dice) {

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::{LocalQueueError, State, UnreadableLine};
 use crate::dead_letter::{QueueName, Removed};
 
+/// The highest id of a message: no queue ever comes near it, and there is room for more behind it.
+const ID_MAX: u64 = u64::MAX / 2;
+
 /// One thing that happened.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
@@ -43,6 +46,22 @@ pub(super) enum Line {
     Discarded { id: u64, reason: String, at: DateTime<Utc> },
     /// What a person had done with it before the file was written anew.
     Ended { id: u64, end: Removed },
+}
+
+impl Line {
+    /// The highest id that it gives away; 0 where it gives none.
+    const fn newest(&self) -> u64 {
+        match self {
+            Self::Newest { id } | Self::Sent { id, .. } => *id,
+            Self::Received { .. }
+            | Self::Failed { .. }
+            | Self::Done { .. }
+            | Self::Dead { .. }
+            | Self::Redriven { .. }
+            | Self::Discarded { .. }
+            | Self::Ended { .. } => 0,
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
@@ -102,14 +121,15 @@ pub(super) fn load(path: &Path) -> Result<(State, Vec<SetApart>), LocalQueueErro
     let (mut state, mut set_apart, mut is_ours) = (State::default(), Vec::new(), false);
     let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
     for (at, line) in bytes[..whole].split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-        match serde_json::from_slice(line) {
+        let read = serde_json::from_slice::<Line>(line)
+            .map_err(|error| format!("{:?} error at column {}", error.classify(), error.column()));
+        let too_far = || format!("an id beyond {ID_MAX}");
+        match read.and_then(|line| if line.newest() <= ID_MAX { Ok(line) } else { Err(too_far()) }) {
             Ok(line) => {
                 is_ours = true;
                 state.take(line);
             }
-            Err(error) => {
-                let error: serde_json::Error = error;
-                let problem = format!("{:?} error at column {}", error.classify(), error.column());
+            Err(problem) => {
                 set_apart.push(SetApart {
                     line: at + 1,
                     problem,

@@ -152,6 +152,19 @@ async fn a_line_that_cannot_be_read_is_set_apart_and_costs_no_other() {
     assert!(kept[0]["problem"].as_str().unwrap().contains("column"), "{}", kept[0]);
 }
 
+#[tokio::test]
+async fn an_id_beyond_all_others_is_set_apart_and_the_next_message_has_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queues.jsonl");
+    let newest = u64::MAX;
+    let line = r#"{"is":"sent","id":3,"queue":"send-email","body":"one"}"#;
+    std::fs::write(&path, format!("{{\"is\":\"newest\",\"id\":{newest}}}\n{line}\n")).unwrap();
+    let queues = LocalQueues::open(&path, at(4)).unwrap();
+    assert_eq!(queues.unreadable().len(), 1);
+    queues.put(EMAIL, bodies(&["two"])).unwrap();
+    assert_eq!(drain(&queues).await.1, ["one", "two"]);
+}
+
 #[test]
 fn a_file_of_somebody_else_is_refused_with_its_line() {
     let folder = tempfile::tempdir().unwrap();

@@ -32,7 +32,7 @@ async fn a_reminder_costs_few_write_units(store: &Store) {
         let claim = claim_at(store, &scope, &wanted, &fence, at(6, 15)).await.unwrap();
         store.mark_call(&scope.tenant, &claim.held, at(6, 15)).await.unwrap();
         let sent = Outcome::Sent { provider_id: "0100018f-0000-0000".to_owned() };
-        store.settle(&scope.tenant, &place, &sent, at(6, 15)).await.unwrap();
+        store.settle(&scope.tenant, &held(store, &place).await, &sent, at(6, 15)).await.unwrap();
         if waits {
             store.leave_wave(&scope.tenant, &wave_of(&wanted)).await.unwrap();
         }

@@ -89,7 +89,7 @@ async fn a_touch_is_claimed_once_also_on_the_newest_fence(store: &Store) {
     // Both conditions fail: that it is taken says more.
     assert_eq!(claim_at(store, &scope, &wanted, &fence, at(6, 16)).await, taken(TouchState::Claimed));
     let sent = Outcome::Sent { provider_id: "m-1".to_owned() };
-    store.settle(&scope.tenant, &TouchKey::of(&wanted), &sent, at(6, 16)).await.unwrap();
+    store.settle(&scope.tenant, &held(store, &TouchKey::of(&wanted)).await, &sent, at(6, 16)).await.unwrap();
     assert_eq!(claim_at(store, &scope, &wanted, &claim.fence, at(6, 17)).await, taken(TouchState::Sent));
 }
 

@@ -30,7 +30,7 @@ use domain::obligation::Obligation;
 use domain::touch::{Touch, TouchItem, touch_id};
 use domain::verdict::Decision;
 
-use crate::{Claim, ClaimError, CustomerFacts, Scope, Store, TouchKey, WaveKey};
+use crate::{Claim, ClaimError, CustomerFacts, HeldClaim, Scope, Store, TouchKey, WaveKey};
 
 /// A store and what must outlive it.
 struct Fixture {
@@ -273,6 +273,13 @@ async fn claim_at(
 
 async fn facts(store: &Store, id: &str) -> CustomerFacts {
     store.customer_facts(&scope().tenant, &customer_id(id)).await.unwrap().unwrap()
+}
+
+/// The claim under which a touch is now; one that was never made where there is none.
+async fn held(store: &Store, place: &TouchKey) -> HeldClaim {
+    let found = store.touch(&scope().tenant, place).await.unwrap();
+    let fence_version = found.and_then(|touch| touch.fence_version).unwrap_or_default();
+    HeldClaim { touch: place.clone(), fence_version }
 }
 
 /// One customer `c` with the open obligations `a` and `b`, both due on day 5.

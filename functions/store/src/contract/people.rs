@@ -1,15 +1,24 @@
 //! What others report about a customer, and what goes when a customer asks to be forgotten.
 
-use domain::contact::Contact;
+use chrono::Duration;
+use domain::contact::{Contact, EvidenceRef};
+use domain::fact_record::PersonWord;
+use domain::ids::OperatorId;
+use domain::touch::TouchState;
 
 use super::*;
-use crate::{ClaimConflict, ClaimError, ContactRecorded, Erased, ErrorClass, ImportCounts, verify_chain};
+use crate::erasure::Marked;
+use crate::{
+    ClaimConflict, ClaimError, ContactRecorded, Erased, ErrorClass, FoundOut, ImportCounts, verify_chain,
+};
 
 on_every_backend!(
     a_reported_contact_counts_once_and_stops_older_decisions,
     a_contact_of_nobody_or_of_long_ago_counts_for_nothing,
     contacts_have_a_limit,
     an_erasure_leaves_the_trail_and_nothing_else,
+    an_erasure_waits_for_what_is_in_flight_and_keeps_what_nobody_knows,
+    an_erasure_that_was_cut_off_says_so_and_is_finished_by_the_same_call,
     an_erased_customer_is_not_taken_in_again,
     every_customer_of_a_tenant_is_listed_once_and_no_erased_one,
 );
@@ -64,16 +73,75 @@ async fn an_erasure_leaves_the_trail_and_nothing_else(store: &Store) {
     store.import_payments(&scope, 1, day(20), &[payment("p", "a", 1, 6)]).await.unwrap();
     let decided_on = facts(store, "c").await.fence;
     // The profile, two obligations, a payment and a touch.
-    assert_eq!(store.erase_customer(&scope, &id, at(9, 1)).await, Ok(Erased::Made { items: 5 }));
+    assert_eq!(store.erase_customer(&scope, &id, at(9, 1)).await, Ok(Erased::Made { items: 5, kept: 0 }));
     assert_eq!(store.customer_facts(&scope.tenant, &id).await, Ok(None));
     assert!(store.touches(&scope.tenant, &id).await.unwrap().is_empty());
     let late = claim_at(store, &scope, &touch("c", &["b"], ("s1", 1), 9), &decided_on, at(9, 15)).await;
     assert_eq!(late, Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }));
     let trail = store.audit_trail(&scope.tenant, &id).await.unwrap();
-    assert_eq!(trail.len(), 2, "the claim and the erasure");
+    assert_eq!(trail.len(), 3, "the claim, its end because nobody was called under it, and the erasure");
     assert!(verify_chain(&trail).is_ok());
     let again = store.erase_customer(&scope, &id, at(10, 1)).await;
-    assert_eq!(again, Ok(Erased::Made { items: 1 }), "a second call finds only the mark");
+    assert_eq!(again, Ok(Erased::Made { items: 1, kept: 0 }), "a second call finds only the mark");
+}
+
+async fn an_erasure_waits_for_what_is_in_flight_and_keeps_what_nobody_knows(store: &Store) {
+    with_two_obligations(store).await;
+    let (scope, id) = (scope(), customer_id("c"));
+    let wanted = touch("c", &["a"], ("s1", 1), 6);
+    let fence = facts(store, "c").await.fence;
+    let claim = claim_at(store, &scope, &wanted, &fence, at(6, 15)).await.unwrap().held;
+    store.mark_call(&scope.tenant, &claim, at(6, 15)).await.unwrap();
+    let early = store.erase_customer(&scope, &id, at(6, 15) + Duration::minutes(1)).await;
+    let until = at(6, 15) + Duration::minutes(crate::CLAIM_LEASE_MINUTES);
+    assert_eq!(early, Ok(Erased::InFlight { until }));
+    assert!(store.customer_facts(&scope.tenant, &id).await.unwrap().is_some(), "nothing was erased");
+    let erased = store.erase_customer(&scope, &id, until).await;
+    assert_eq!(erased, Ok(Erased::Made { items: 3, kept: 1 }), "the profile and two obligations");
+    let left = store.touches(&scope.tenant, &id).await.unwrap();
+    assert_eq!((left.len(), left[0].state), (1, TouchState::Unknown));
+    let noted = store.noted_unknown(&scope.tenant, None, 10).await.unwrap();
+    assert_eq!(noted.items, [TouchKey::of(&wanted)], "it is counted until it is settled");
+
+    // Its sender comes to an answer, and a person to another word: both are about ids only.
+    let word =
+        PersonWord::new(OperatorId::new("ops-7").unwrap(), EvidenceRef::new("ticket-1").unwrap()).unwrap();
+    let place = TouchKey::of(&wanted);
+    let settled =
+        store.settle_unknown(&scope.tenant, &place, FoundOut::NotSent, &word, at(9, 1)).await.unwrap();
+    assert!(settled.is_news && !settled.fell_back);
+    assert_eq!(store.noted_unknown(&scope.tenant, None, 10).await.unwrap().items, []);
+    let trail = store.audit_trail(&scope.tenant, &id).await.unwrap();
+    let head = store.fence(&scope.tenant, &id).await.unwrap().unwrap().audit_head;
+    assert_eq!((trail.len(), verify_chain(&trail)), (3, Ok(head.as_deref())));
+    assert!(trail[2].document.contains("ops-7"));
+    let again = store.erase_customer(&scope, &id, at(10, 1)).await;
+    assert_eq!(again, Ok(Erased::Made { items: 1, kept: 1 }), "what was kept stays");
+}
+
+async fn an_erasure_that_was_cut_off_says_so_and_is_finished_by_the_same_call(store: &Store) {
+    with_two_obligations(store).await;
+    let (scope, id) = (scope(), customer_id("c"));
+    let planned = touch("c", &["a"], ("s1", 1), 6);
+    store.plan_touch(&scope, &planned).await.unwrap();
+    assert!(
+        matches!(store.mark_erased(&scope, &id, at(6, 1)).await, Ok(Marked::Set(kept)) if kept.is_empty())
+    );
+    let fence = async || store.fence(&scope.tenant, &id).await.unwrap().unwrap();
+    assert!(fence().await.erasing);
+    let listed = store.customers_page(&scope.tenant, None, 100).await.unwrap();
+    assert_eq!(listed.items, [id.clone()], "whoever looks for customers to erase finds it");
+    // A sender that decided before the mark takes its touch out of the wave, and writes nothing back.
+    let waiting =
+        WaveKey { touch: TouchKey::of(&planned), shard: scope.shard_of(&id), send_at: planned.send_at };
+    store.prevent(&scope.tenant, &waiting, "closed", at(6, 2)).await.unwrap();
+    assert!(!store.waits(&scope.tenant, &waiting).await.unwrap());
+    assert_eq!(store.touches(&scope.tenant, &id).await.unwrap(), []);
+    let erased = store.erase_customer(&scope, &id, at(7, 1)).await;
+    assert_eq!(erased, Ok(Erased::Made { items: 3, kept: 0 }));
+    let done = fence().await;
+    assert_eq!((done.erased_at, done.erasing), (Some(at(6, 1)), false), "since the mark");
+    assert_eq!(store.customers_page(&scope.tenant, None, 100).await.unwrap().items, []);
 }
 
 async fn an_erased_customer_is_not_taken_in_again(store: &Store) {

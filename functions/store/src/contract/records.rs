@@ -4,7 +4,9 @@ use domain::delivery::{Refused, Report, SOFT_BOUNCES_MAX, Source, Step, Transiti
 use domain::touch::TouchState;
 
 use super::*;
-use crate::{Change, ClaimConflict, ClaimError, Outcome, RecordError, SuppressionKey, TouchEvent, TouchKey};
+use crate::{
+    Change, ClaimConflict, ClaimError, Outcome, RecordError, SuppressionKey, TouchError, TouchEvent, TouchKey,
+};
 
 on_every_backend!(
     events_move_a_touch_forward_only,
@@ -13,6 +15,8 @@ on_every_backend!(
     a_complaint_suppresses_and_does_not_fall_back,
     soft_bounces_count_to_a_threshold_and_a_delivery_ends_the_count,
     an_unknown_touch_is_settled_by_a_person_once,
+    what_went_out_after_all_has_its_stage_again_and_its_second_way_is_named,
+    a_settlement_names_its_claim_and_a_sweep_fails_none_that_was_called,
     an_answer_that_an_event_overtook_is_no_conflict,
     a_provider_id_finds_its_touch,
 );
@@ -49,7 +53,7 @@ async fn claimed(store: &Store, stage: (&str, i32), on: i64) -> TouchKey {
 async fn sent(store: &Store, stage: (&str, i32), on: i64) -> TouchKey {
     let place = claimed(store, stage, on).await;
     let outcome = Outcome::Sent { provider_id: "m-1".to_owned() };
-    store.settle(&scope().tenant, &place, &outcome, at(on, 16)).await.unwrap();
+    store.settle(&scope().tenant, &held(store, &place).await, &outcome, at(on, 16)).await.unwrap();
     place
 }
 
@@ -187,16 +191,94 @@ async fn an_unknown_touch_is_settled_by_a_person_once(store: &Store) {
     );
 }
 
+async fn what_went_out_after_all_has_its_stage_again_and_its_second_way_is_named(store: &Store) {
+    with_two_obligations(store).await;
+    let (scope, place) = (scope(), claimed(store, ("s1", 1), 6).await);
+    let person = async |report| {
+        let event = said(report, Source::Person);
+        store.record_event(&scope.tenant, &secret(), &place, &event, at(6, 18)).await.unwrap()
+    };
+    let lost = Outcome::Unknown { reason: "timeout".to_owned() };
+    store.settle(&scope.tenant, &held(store, &place).await, &lost, at(6, 16)).await.unwrap();
+    assert!(person(Report::Failed).await.fell_back);
+    let wrong = facts(store, "c").await.fence;
+    assert!(wrong.reached.is_empty() && wrong.failed.len() == 1);
+
+    // The provider has it: whatever was decided on the wrong word is not claimed any more.
+    let recorded = record(store, &place, Report::Sent).await;
+    assert_eq!((recorded.step, &recorded.told_by), (Step::Made(TouchState::Sent), &Vec::new()));
+    let right = facts(store, "c").await.fence;
+    assert_eq!((right.reached.len(), right.failed.len(), right.version), (2, 0, wrong.version + 1));
+    let elsewhere =
+        Touch { id: other_touch_id(), channel: Channel::Email, ..touch("c", &["a", "b"], ("s1", 1), 7) };
+    let late = claim_at(store, &scope, &elsewhere, &wrong, at(7, 15)).await;
+    assert_eq!(late, Err(ClaimError::Conflict { which: ClaimConflict::FenceMoved }));
+    let trail = store.audit_trail(&scope.tenant, &customer_id("c")).await.unwrap();
+    assert!(trail.last().unwrap().document.contains(r#""restored":["a","b"]"#));
+    assert_eq!(crate::verify_chain(&trail), Ok(right.audit_head.as_deref()));
+
+    // It comes back after all: the stage goes another way, and only then is news of the first too late.
+    assert!(record(store, &place, Report::Failed).await.fell_back);
+    let fence = facts(store, "c").await.fence;
+    claim_at(store, &scope, &elsewhere, &fence, at(7, 15)).await.unwrap();
+    let told = record(store, &place, Report::Delivered).await;
+    assert_eq!(told.told_by, [other_touch_id()], "the customer may have been told twice");
+    // The other came back; the stage was told by the first.
+    let other = TouchKey::of(&elsewhere);
+    let refused = Outcome::Failed { reason: "no".to_owned() };
+    store.settle(&scope.tenant, &held(store, &other).await, &refused, at(7, 16)).await.unwrap();
+    let fence = facts(store, "c").await.fence;
+    assert!(fence.reached.values().all(|r| r.dpd == 1) && fence.reached.len() == 2, "{fence:?}");
+    assert!(fence.was_tried(&obligation_id("a"), day(5), &elsewhere.stage, Channel::Email));
+}
+
+async fn a_settlement_names_its_claim_and_a_sweep_fails_none_that_was_called(store: &Store) {
+    with_two_obligations(store).await;
+    let (scope, place) = (scope(), claimed(store, ("s1", 1), 6).await);
+    let ours = held(store, &place).await;
+    let former = crate::HeldClaim { fence_version: ours.fence_version - 1, ..ours.clone() };
+    let expected = TouchState::Claimed;
+    let taken = Err(TouchError::Conflict { found: Some(TouchState::Claimed), expected });
+    for outcome in [
+        Outcome::Failed { reason: "no".to_owned() },
+        Outcome::Sent { provider_id: "m-1".to_owned() },
+        Outcome::Unknown { reason: "timeout".to_owned() },
+    ] {
+        assert_eq!(store.settle(&scope.tenant, &former, &outcome, at(6, 16)).await, taken, "{outcome:?}");
+    }
+    // A slow sender comes to its call between the sweep's look and its word.
+    store.mark_call(&scope.tenant, &ours, at(6, 16)).await.unwrap();
+    assert_eq!(store.fail_uncalled(&scope.tenant, &ours, "claim_abandoned", at(6, 16)).await, taken);
+    assert_eq!(state(store, &place).await, TouchState::Claimed);
+    let sent = Outcome::Sent { provider_id: "m-1".to_owned() };
+    assert_eq!(store.settle(&scope.tenant, &ours, &sent, at(6, 17)).await, Ok(Change::Made));
+    assert_eq!(facts(store, "c").await.fence.reached.len(), 2, "its stage stays");
+
+    let next = claimed(store, ("s2", 8), 13).await;
+    let uncalled = held(store, &next).await;
+    assert_eq!(
+        store.fail_uncalled(&scope.tenant, &uncalled, "claim_abandoned", at(13, 16)).await,
+        Ok(Change::Made)
+    );
+    assert!(store.mark_call(&scope.tenant, &uncalled, at(13, 17)).await.is_err());
+}
+
 async fn an_answer_that_an_event_overtook_is_no_conflict(store: &Store) {
     with_two_obligations(store).await;
     let (tenant, place) = (scope().tenant, claimed(store, ("s1", 1), 6).await);
     record(store, &place, Report::Delivered).await;
     let outcome = Outcome::Sent { provider_id: "m-1".to_owned() };
-    assert_eq!(store.settle(&tenant, &place, &outcome, at(6, 19)).await, Ok(Change::Already));
+    assert_eq!(
+        store.settle(&tenant, &held(store, &place).await, &outcome, at(6, 19)).await,
+        Ok(Change::Already)
+    );
     let lost = Outcome::Unknown { reason: "timeout".to_owned() };
-    assert_eq!(store.settle(&tenant, &place, &lost, at(6, 19)).await, Ok(Change::Already));
+    assert_eq!(
+        store.settle(&tenant, &held(store, &place).await, &lost, at(6, 19)).await,
+        Ok(Change::Already)
+    );
     let refused = Outcome::Failed { reason: "no".to_owned() };
-    assert!(store.settle(&tenant, &place, &refused, at(6, 19)).await.is_err());
+    assert!(store.settle(&tenant, &held(store, &place).await, &refused, at(6, 19)).await.is_err());
     let record = store.touch(&tenant, &place).await.unwrap().unwrap();
     assert_eq!((record.state, record.provider_id.as_deref()), (TouchState::Delivered, Some("m-1")));
 }

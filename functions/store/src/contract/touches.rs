@@ -40,13 +40,19 @@ async fn an_outcome_settles_once(store: &Store) {
         let wanted = touch("c", &["a"], (&format!("s{n}"), 1), 6);
         let place = TouchKey::of(&wanted);
         let expected = TouchState::Claimed;
-        let early = store.settle(tenant, &place, &outcome, at(6, 16)).await;
+        let early = store.settle(tenant, &held(store, &place).await, &outcome, at(6, 16)).await;
         assert_eq!(early, Err(TouchError::Conflict { found: None, expected }));
         let fence = facts(store, "c").await.fence;
         let claim = claim_at(store, &scope(), &wanted, &fence, at(6, n as u32)).await.unwrap();
-        assert_eq!(store.settle(tenant, &place, &outcome, at(6, 16)).await, Ok(Change::Made));
-        assert_eq!(store.settle(tenant, &place, &outcome, at(6, 17)).await, Ok(Change::Already));
-        let different = store.settle(tenant, &place, &other, at(6, 17)).await;
+        assert_eq!(
+            store.settle(tenant, &held(store, &place).await, &outcome, at(6, 16)).await,
+            Ok(Change::Made)
+        );
+        assert_eq!(
+            store.settle(tenant, &held(store, &place).await, &outcome, at(6, 17)).await,
+            Ok(Change::Already)
+        );
+        let different = store.settle(tenant, &held(store, &place).await, &other, at(6, 17)).await;
         if state == TouchState::Unknown {
             // The answer that came after all says more than that none came.
             assert_eq!(different, Ok(Change::Made));
@@ -161,7 +167,7 @@ async fn an_abandoned_claim_becomes_unknown_once_its_lease_is_over(store: &Store
     let fence = facts(store, "c").await.fence;
     let first = claim_at(store, &scope, &settled, &fence, at(6, 14)).await.unwrap();
     let sent = Outcome::Sent { provider_id: "m-1".to_owned() };
-    store.settle(&scope.tenant, &TouchKey::of(&settled), &sent, at(6, 14)).await.unwrap();
+    store.settle(&scope.tenant, &held(store, &TouchKey::of(&settled)).await, &sent, at(6, 14)).await.unwrap();
     let held = claim_at(store, &scope, &left, &first.fence, at(6, 15)).await.unwrap().held;
     store.mark_call(&scope.tenant, &held, at(6, 15)).await.unwrap();
     let shard = scope.shard_of(&customer);

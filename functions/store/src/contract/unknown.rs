@@ -18,7 +18,7 @@ async fn an_unknown_touch_is_noted_until_it_is_settled(store: &Store) {
         let wanted = touch("c", &[obligation], ("s1", 1), on);
         let fence = facts(store, "c").await.fence;
         claim_at(store, &scope(), &wanted, &fence, at(on, 15)).await.unwrap();
-        store.settle(tenant, &TouchKey::of(&wanted), &outcome, at(on, 16)).await.unwrap();
+        store.settle(tenant, &held(store, &TouchKey::of(&wanted)).await, &outcome, at(on, 16)).await.unwrap();
         places.push(TouchKey::of(&wanted));
     }
     let customer = customer_id("c");

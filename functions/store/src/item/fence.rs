@@ -24,6 +24,7 @@ pub(crate) fn encode_fence(scope: &Scope, customer: &CustomerId, fence: &Fence) 
         set(&mut item, "tr", tries_text(&fence.tries));
     }
     set_some(&mut item, "er", fence.erased_at.map(|at| at.timestamp_millis()));
+    set_some(&mut item, "ep", fence.erasing.then_some(1_u64));
     set_some(&mut item, "ad", fence.recorded.as_ref().map(recorded_text));
     if !fence.contacts.is_empty() {
         set(&mut item, "k", contacts_text(&fence.contacts));
@@ -53,6 +54,7 @@ pub(crate) fn decode_fence(item: &Item) -> Result<Fence, StoreError> {
         recorded: r.read_or("ad", "<day>:<digest>", recorded_of)?,
         tries: r.read_or("tr", "tries", tries_of)?.unwrap_or_default(),
         erased_at: r.instant_or("er")?,
+        erasing: r.number_or::<u64>("ep")?.is_some(),
     })
 }
 

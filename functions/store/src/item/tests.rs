@@ -58,6 +58,7 @@ fn a_fence_with_35_contacts_and_five_open_obligations_fits_one_write_unit() {
         audit_head: Some("a".repeat(64)),
         tries: BTreeMap::new(),
         erased_at: None,
+        erasing: false,
         recorded: Some(RecordedDecision { on: day(35), digest: "0123456789abcdef".to_owned() }),
     };
     let item = encode_fence(&scope(), &customer, &fence);
@@ -104,6 +105,7 @@ proptest! {
             audit_head: None,
             tries: tries.into_iter().map(|(id, n)| (TouchId::new(id).unwrap(), n)).collect(),
             erased_at: erased_ms.and_then(DateTime::from_timestamp_millis),
+            erasing: erased_ms.is_some_and(|ms| ms % 2 == 0),
             recorded: None,
         };
         let customer = CustomerId::new("c").unwrap();

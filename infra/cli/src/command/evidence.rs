@@ -82,6 +82,12 @@ pub(crate) async fn evidence(arguments: EvidenceArguments) -> anyhow::Result<Exi
         tell!("error: no import has named customer {customer} of {tenant}; nothing was written");
         return Ok(ExitCode::from(UNKNOWN_CUSTOMER));
     };
+    if fence.erasing {
+        bail!(
+            "the erasure of customer {customer} was cut off; expected `cargo puntual erase --customer {customer} --yes` \
+             to finish it first"
+        );
+    }
     let asked = Asked { store: &store, tenant: &tenant, profiles: &profiles, customer: &customer };
     let file = asked.gather(fence, arguments.with_contact_data).await?;
     let text = serde_json::to_string_pretty(&file)? + "\n";

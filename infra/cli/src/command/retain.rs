@@ -17,6 +17,7 @@ use domain::tenant::Tenant;
 use runtime::rules::tenant_settings;
 use store::{CustomerFacts, Erased, Store};
 
+use crate::command::erase::forget_messages;
 use crate::{clock, folder};
 
 /// How many items of the table a page reads.
@@ -54,7 +55,7 @@ pub(crate) async fn retain(arguments: RetainArguments) -> anyhow::Result<ExitCod
         bail!("{today} lies in the future; expected a day up to {actual}, or --dry-run");
     }
     let (mut erased, mut stays) = (0_usize, BTreeMap::<Stay, usize>::new());
-    let mut cursor = None;
+    let (mut cursor, mut gone) = (None, Vec::new());
     for _ in 0..PAGES_MAX {
         let page = store.customers_page(&tenant.id, cursor, PAGE_ITEMS).await?;
         for customer in &page.items {
@@ -65,13 +66,25 @@ pub(crate) async fn retain(arguments: RetainArguments) -> anyhow::Result<ExitCod
             }
             if arguments.dry_run {
                 say!("would erase {customer}");
-            } else if let Erased::Made { items } = store.erase_customer(&scope, customer, now).await? {
-                say!("erased {customer}: {items} items");
+                erased += 1;
+                continue;
             }
-            erased += 1;
+            match store.erase_customer(&scope, customer, now).await? {
+                Erased::Made { items, .. } => {
+                    say!("erased {customer}: {items} items");
+                    gone.push(customer.clone());
+                    erased += 1;
+                }
+                Erased::InFlight { .. } => say!("{customer} stays for now: a message is on its way"),
+                Erased::Unknown => {}
+            }
         }
         cursor = page.next;
         if cursor.is_none() {
+            if !gone.is_empty() {
+                store.compact().context("what was erased may still be read in the file of the database")?;
+                forget_messages(&arguments.out, &gone)?;
+            }
             let kept: usize = stays.values().sum();
             say!(
                 "{erased} customers {}, {kept} stay",
@@ -86,14 +99,18 @@ pub(crate) async fn retain(arguments: RetainArguments) -> anyhow::Result<ExitCod
     bail!("the table has more than {PAGES_MAX} pages; call again for the rest")
 }
 
-/// Why a customer stays, or that it does not; `None` where it was erased since it was listed.
+/// Why a customer stays, or that it does not, as one whose erasure was cut off; `None` where it was erased since it was
+/// listed.
 async fn judged(
     store: &Store,
     (tenant, profiles): (&Tenant, &TenantJurisdictions),
     customer: &CustomerId,
     today: NaiveDate,
 ) -> anyhow::Result<Option<Option<Stay>>> {
-    let Some(facts) = store.customer_facts(&tenant.id, customer).await? else { return Ok(None) };
+    let Some(facts) = store.customer_facts(&tenant.id, customer).await? else {
+        let fence = store.fence(&tenant.id, customer).await?;
+        return Ok(fence.filter(|fence| fence.erasing).map(|_| None));
+    };
     let active_on = active_on(store, &tenant.id, &facts).await?;
     let days = retain_days(tenant, profiles.for_country(facts.customer.country)?);
     Ok(Some(stay(&facts.customer, &facts.obligations, active_on, (days, today))))

@@ -20,7 +20,7 @@ const BROKEN: u8 = 2;
 /// How many worlds are run where nothing else is said.
 const SEEDS_DEFAULT: u64 = 1_000;
 /// How many worlds every change must pass.
-const SEEDS_OF_A_TEST: u64 = 2_000;
+const SEEDS_OF_A_TEST: u64 = 10_000;
 /// How many broken worlds are printed; all of them are counted.
 const SHOWN_MAX: usize = 20;
 
@@ -168,6 +168,7 @@ fn tell(out: &mut impl Write, totals: &Totals, seconds: f64) -> std::io::Result<
         (totals.dead_letters, "dead letters"),
         (totals.duplicates_known, "duplicates of a known outcome"),
         (totals.duplicates_after_unknown, "duplicates after an unknown outcome"),
+        (totals.duplicates_after_words, "of them because an operator was wrong"),
         (totals.lost, "lost"),
         (totals.other_violations, "other breaches"),
     ] {

@@ -3,11 +3,11 @@
 //! Invariants: a word of a person goes on record with who said it and what it rests on. It sends nothing: where a message
 //! did not go out, the next run decides anew, under the rules and by a new claim.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use domain::contact::EvidenceRef;
 use domain::delivery::{Refused, Source};
@@ -17,7 +17,8 @@ use domain::touch::TouchState;
 use serde_json::{Value, json};
 use store::{FoundOut, RecordError, Recorded, Store, TouchKey, TouchRecord, UNKNOWN_BATCH_MAX};
 
-use crate::{clock, folder};
+use crate::product::ProductClock;
+use crate::{folder, moment};
 
 /// The exit code where there is no such touch, or it is not unknown.
 const REFUSED: u8 = 2;
@@ -62,12 +63,15 @@ enum Ask {
         /// Whether it went out.
         #[arg(long = "as")]
         found: Found,
-        /// Who says so: the lender's own id of the person, no name and no address.
+        /// Who says so: the lender's own id of the person, no name, no address and no number.
         #[arg(long, value_parser = |t: &str| OperatorId::new(t))]
         by: OperatorId,
-        /// The lender's own reference to what it rests on, such as a ticket.
+        /// The lender's own reference to what it rests on, such as a ticket; no address and no number of a person.
         #[arg(long, visible_alias = "note", value_parser = EvidenceRef::new)]
         evidence: EvidenceRef,
+        /// The moment of the word, with its offset; that of the folder's clock where it is not said.
+        #[arg(long, value_parser = moment::read)]
+        now: Option<DateTime<FixedOffset>>,
     },
 }
 
@@ -112,9 +116,14 @@ pub(crate) async fn unknown(arguments: UnknownArguments) -> anyhow::Result<ExitC
             }
             None => Ok(no_such(&touch, customer.as_ref())),
         },
-        Ask::Settle { touch, customer, found, by, evidence } => {
-            let word = PersonWord::new(by, evidence).context("--by")?;
-            settle(&store, &tenant, &folder, (&customer, &touch), (found, &word)).await
+        Ask::Settle { touch, customer, found, by, evidence, now } => {
+            let word = PersonWord::new(by, evidence).context("--by and --evidence go on record for good")?;
+            let _lock = folder::lock(&folder)?;
+            let now = match now {
+                Some(now) => now.with_timezone(&Utc),
+                None => ProductClock::open(&folder, None)?.now(),
+            };
+            settle(&store, &tenant, (&customer, &touch), (found, &word), now).await
         }
     }
 }
@@ -155,16 +164,15 @@ async fn find(
 async fn settle(
     store: &Store,
     tenant: &TenantId,
-    folder: &Path,
     (customer, touch): (&CustomerId, &TouchId),
     (found, word): (Found, &PersonWord),
+    now: DateTime<Utc>,
 ) -> anyhow::Result<ExitCode> {
-    let _lock = folder::lock(folder)?;
     let Some(record) = find(store, tenant, touch, Some(customer)).await? else {
         return Ok(no_such(touch, Some(customer)));
     };
     let place = TouchKey::of(&record.touch);
-    match store.settle_unknown(tenant, &place, found.of_store(), word, clock::now()).await {
+    match store.settle_unknown(tenant, &place, found.of_store(), word, now).await {
         Ok(Recorded { is_news: true, fell_back, touch: settled, .. }) => {
             say!("{touch} of customer {customer} {}, by {word}", found.words());
             say!("{}", what_follows(found, fell_back, &settled));
@@ -185,7 +193,9 @@ async fn settle(
             tell!("error: {touch} {}; expected one that is unknown. Nothing was recorded", how_settled(&now));
             Ok(ExitCode::from(REFUSED))
         }
-        Err(error @ (RecordError::Refused { .. } | RecordError::Store(_))) => Err(error.into()),
+        Err(
+            error @ (RecordError::Refused { .. } | RecordError::OtherClaim { .. } | RecordError::Store(_)),
+        ) => Err(error.into()),
     }
 }
 

@@ -30,7 +30,7 @@ use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use self::clock::ProductClock;
+pub(crate) use self::clock::ProductClock;
 use self::routes::{Local, routes};
 use self::worker::{Inbox, PolicyText, Problems, Worker};
 use crate::folder;
