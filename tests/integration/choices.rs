@@ -11,8 +11,13 @@ use crate::fixture::{run_json, run_to, text};
 
 /// Imports the customer `C-1`, who takes text messages only and owes since Friday 20 November.
 fn folder_with_a_debtor(folder: &TempDir, name: &str) -> String {
+    folder_with_a_debt_of(folder, name, "20/11/2026")
+}
+
+/// The same, of a debt of another day.
+fn folder_with_a_debt_of(folder: &TempDir, name: &str, due_on: &str) -> String {
     let out = path(&folder.path().join(name));
-    let rows = [row("Q-1", &[("Autoriza correo", "no")])];
+    let rows = [row("Q-1", &[("Autoriza correo", "no"), ("Vence", due_on)])];
     let file = written(folder, &format!("{name}.csv"), portfolio(&rows));
     let import = ["import", "--file", &file, "--mapping", &mapping(), "--out", &out];
     run_to(0, &[&import[..], &["--as-of", "2026-11-22"]].concat());
@@ -96,6 +101,52 @@ fn the_link_of_a_message_stops_the_next_one_and_is_kept_nowhere_else() {
         let found = bytes.windows(tag.len()).any(|window| window == tag.as_bytes());
         assert!(!found, "{} holds what the link was signed with", file.display());
     }
+}
+
+#[test]
+fn other_hours_need_a_document_that_is_later_than_the_contract_and_count_for_the_next_run() {
+    let folder = TempDir::new().unwrap();
+    // The stage d3 is due on Sunday 22 November, on which nobody is reminded in Colombia.
+    let out = folder_with_a_debt_of(&folder, "hours", "19/11/2026");
+    let hours = ["--hours", "sat,sun 07:00-10:00", "--document", "carta 14", "--contract-on", "2026-01-10"];
+    let ask = |code, on: &str| {
+        let at = [
+            "choice",
+            "--out",
+            &out,
+            "--at",
+            "2026-11-22T07:00:00-05:00",
+            "--now",
+            "2026-11-22T07:00:00-05:00",
+        ];
+        let ran = run_to(code, &[&at[..], &SMS, &hours, &["--document-on", on]].concat());
+        text(&ran.stdout) + &text(&ran.stderr)
+    };
+    for (on, why) in
+        [("2026-01-10", "expected a document that is later"), ("2026-11-23", "is after 2026-11-22")]
+    {
+        let refused = ask(2, on);
+        assert!(refused.contains(why) && refused.contains("nothing was recorded"), "{refused}");
+    }
+    let wrong = |word: &[&str], code| {
+        text(&run_to(code, &[&["choice", "--folder", &out], &SMS[..], word].concat()).stderr)
+    };
+    assert!(wrong(&["--hours", "sun 10:00-12:00"], 64).contains("--document"));
+    let dated = ["--document", "carta 14", "--document-on", "2026-11-20", "--contract-on", "2026-01-10"];
+    for hours in ["sun", "sun 12:00-10:00", "someday 10:00-12:00"] {
+        let told = wrong(&[&["--hours", hours], &dated[..]].concat(), 2);
+        assert!(told.contains("such as \"sat,sun 10:00-12:00\""), "{told}");
+    }
+    let said = ask(0, "2026-11-20");
+    assert!(said.starts_with("recorded: customer C-1 asked for other hours at 2026-11-22 07:00"), "{said}");
+    assert!(said.contains("other hours from now on for pre_due, overdue, by the document"), "{said}");
+    assert!(ask(0, "2026-11-20").starts_with("known before:"));
+    assert_eq!(sent_until(22, &out), ["sms d3"], "a Sunday, because the customer asked for it");
+
+    let out = folder_with_a_debt_of(&folder, "no_hours", "19/11/2026");
+    assert!(sent_until(22, &out).is_empty());
+    let said = choose(&out, "22T09", &["--customer", "C-1", "--no-hours"]);
+    assert!(said.contains("took back its other hours") && said.contains("nothing else changed"), "{said}");
 }
 
 #[test]

@@ -299,3 +299,85 @@ fn three_months_of_real_invoices_are_replayed_without_a_violation() {
         assert!(summary["messages"].as_u64().unwrap() > 200, "{jurisdiction}: {}", summary["messages"]);
     }
 }
+
+/// Where the customers `C0` to `C4` live: twice a profile of their own, twice a holiday table alone, and neither.
+const COUNTRIES: [&str; 5] = ["GT", "CO", "AR", "PE", "BR"];
+
+#[test]
+fn customers_of_other_countries_are_written_to_by_their_own_law_or_not_at_all() {
+    let inputs = Inputs::new();
+    let history = history().lines().enumerate().fold(String::new(), |all, (at, line)| {
+        let customer = line.get(1..2).and_then(|digit| digit.parse::<usize>().ok());
+        let country = if at == 0 { "country" } else { customer.map_or("", |n| COUNTRIES[n]) };
+        all + line + "," + country + "\n"
+    });
+    fs::write(inputs.0.path().join("history.csv"), history).expect("a file can be written");
+    let mapping = MAPPING.replace("id = \"customer\"", "id = \"customer\"\ncountry = \"country\"");
+    fs::write(inputs.0.path().join("mapping.toml"), mapping).expect("a file can be written");
+    let summary = inputs.replay("CO", SPAN.1, "abroad");
+    assert_eq!(summary["violations"], 0, "{summary}");
+    let folder = inputs.0.path().join("abroad");
+    let lines = |name: &str| -> Vec<Value> {
+        let text = fs::read_to_string(folder.join(name)).expect("a replay leaves its files");
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+    };
+    let messages = lines("messages.jsonl");
+    let days_of = |customer: &str| -> Vec<String> {
+        let own = messages.iter().filter(|m| m["customer"] == customer);
+        own.map(|m| m["at"].as_str().expect("a moment")[..10].to_owned()).collect()
+    };
+    for (at, country) in COUNTRIES.iter().enumerate() {
+        // C1 pays early, always.
+        assert_eq!(days_of(&format!("C{at}")).is_empty(), ["GT", "CO"].contains(country), "{country}");
+    }
+    // Holidays of Argentina and of Brazil that Colombia does not keep.
+    assert!(
+        !days_of("C2").iter().any(|on| ["2026-03-24", "2026-05-25", "2026-06-17"].contains(&on.as_str()))
+    );
+    assert!(!days_of("C4").iter().any(|on| ["2026-04-21", "2026-06-04"].contains(&on.as_str())));
+    let stranger = lines("decisions.jsonl").into_iter().filter(|d| d["customer"] == "C0");
+    let codes =
+        |d: Value| d["reasons"].as_array().expect("reasons").iter().map(|r| r["code"].clone()).collect();
+    let reasons: Vec<Vec<Value>> = stranger.map(codes).collect();
+    assert!(reasons.iter().any(|codes| codes.contains(&"no_calendar".into())), "{:?}", reasons.first());
+
+    // The evidence of each names the law that decided, its holidays included.
+    for customer in ["C0", "C2", "C3", "C4"] {
+        let (out, file) = (text_of(&folder), text_of(&inputs.0.path().join(customer)));
+        run_to(0, &["evidence", "--customer", customer, "--folder", &out, "--out", &file]);
+        run_to(0, &["verify", &file]);
+        // Nobody reads what it says.
+        let mut child = puntual()
+            .args(["verify", &file])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("puntual starts");
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().expect("the program ends");
+        let errors = text(&ended.stderr);
+        assert_eq!((ended.status.code(), errors.contains("panic")), (Some(0), false), "{errors}");
+    }
+}
+
+#[test]
+fn a_column_that_looks_like_a_role_and_is_not_read_is_told() {
+    let inputs = Inputs::new();
+    let file = |name: &str, bytes: String| {
+        let path = inputs.0.path().join(name);
+        fs::write(&path, bytes).expect("a file can be written");
+        text_of(&path)
+    };
+    let rows = history()
+        .lines()
+        .enumerate()
+        .fold(String::new(), |all, (at, line)| all + line + if at == 0 { ",Rol\n" } else { ",referencia\n" });
+    let (rows, unread) = (file("rows.csv", rows), file("unread.toml", MAPPING.to_owned()));
+    let role = "id = \"customer\"\nrole = { column = \"rol\", values = { referencia = \"reference\" } }";
+    let read = file("read.toml", MAPPING.replace("id = \"customer\"", role));
+    let told = |mapping: &str| {
+        text(&run_to(0, &["import", "--dry-run", "--file", &rows, "--mapping", mapping]).stderr)
+    };
+    assert!(told(&unread).contains("60 rows have a column that looks like the role"), "{}", told(&unread));
+    assert!(!told(&read).contains("looks like"), "{}", told(&read));
+}

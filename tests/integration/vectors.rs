@@ -148,7 +148,11 @@ fn answered(asked: &[&str]) -> String {
 fn an_open_question_is_named_with_its_answer_and_the_strict_one() {
     let saturday = ["--jurisdiction", "PE", "--purpose", "pre_due", "--at", "2026-03-07T10:00:00-05:00"];
     let bare = answered(&saturday);
-    assert!(bare.starts_with("Allowed: pre_due by sms"), "{bare}");
+    let first = "Allowed only under the open question hours_cover_pre_due: pre_due by sms";
+    assert!(bare.starts_with(first), "{bare}");
+    assert!(bare.contains("answer \"yes\" under contact_rules.PE.answers.hours_cover_pre_due"), "{bare}");
+    let monday = ["--jurisdiction", "PE", "--purpose", "pre_due", "--at", "2026-03-09T10:00:00-05:00"];
+    assert!(answered(&monday).starts_with("Allowed: pre_due by sms"));
     assert!(
         bare.contains("Open question hours_cover_pre_due") && bare.contains("Answered with no:"),
         "{bare}"
@@ -167,7 +171,7 @@ fn an_open_question_is_named_with_its_answer_and_the_strict_one() {
     let record = "[contact_rules.PE.answers.hours_cover_pre_due]\nanswer = \"no\"\nreason = \"r\"\n\
                   approved_by = \"a\"\napproved_on = \"2026-11-02\"";
     std::fs::write(file, format!("{TENANT}\n{record}")).expect("the settings can be written");
-    assert!(answered(&[&["--tenant", file], &saturday[..]].concat()).starts_with("Allowed: pre_due by sms"));
+    assert!(answered(&[&["--tenant", file], &saturday[..]].concat()).starts_with(first));
     std::fs::write(file, format!("{TENANT}\n{record}").replace("2026-11-02", "2999-11-02")).expect("again");
     let asked = [&["check-contact", "--channel", "sms", "--tenant", file], &saturday[..]].concat();
     let told = text(&run_to(1, &asked).stderr);
@@ -193,6 +197,10 @@ fn the_gates_and_the_consent_of_a_contact_are_named() {
         answered(&["--jurisdiction", id, "--purpose", purpose, "--at", "2026-07-14T10:00:00-05:00"])
     };
     let marketing = asked("CO", "marketing");
+    assert!(
+        marketing.starts_with("Allowed only with opt_in and not_in_registry: marketing by sms"),
+        "{marketing}"
+    );
     assert!(marketing.contains("Needed: opt_in, the customer agreed to marketing by sms."), "{marketing}");
     assert!(marketing.contains("not_in_registry") && marketing.contains("registry RNE"), "{marketing}");
     assert!(asked("PE", "marketing").contains("Needed: opt_in_by_own_initiative"));
@@ -247,6 +255,56 @@ fn a_file_of_questions_is_read_by_its_header_and_a_bad_row_costs_no_other() {
         let (answers, told) = asked(1, empty);
         assert!(!answers.contains("true") && told.contains("expected"), "{told}");
     }
+}
+
+#[test]
+fn the_profile_of_any_country_says_whose_holidays_it_was_asked_with() {
+    let asked = |code, more: &[&str]| {
+        let asked =
+            ["check-contact", "--jurisdiction", "DEFAULT", "--purpose", "overdue", "--channel", "sms"];
+        let ran = run_to(code, &[&asked[..], more].concat());
+        text(&ran.stdout) + &text(&ran.stderr)
+    };
+    let may = ["--at", "2026-05-01T10:00:00-05:00"];
+    let common = asked(0, &may);
+    assert!(common.contains("Reason: holiday") && common.contains("Holidays: the table COMMON"), "{common}");
+    let revolution = ["--at", "2026-05-25T10:00:00-03:00"];
+    let argentina = asked(0, &[&revolution[..], &["--country", "AR"]].concat());
+    assert!(
+        argentina.contains("Reason: holiday") && argentina.contains("those of AR, to 2030"),
+        "{argentina}"
+    );
+    assert!(asked(0, &revolution).starts_with("Allowed: overdue by sms"));
+    assert!(asked(0, &["--at", "2031-05-26T10:00:00-03:00"]).contains("Reason: no_calendar"));
+    assert!(asked(1, &[&may[..], &["--country", "Argentina"]].concat()).contains("--country"));
+}
+
+#[test]
+fn a_bad_row_of_texts_or_numbers_is_told_and_costs_no_other() {
+    let folder = tempfile::TempDir::new().expect("a folder can be made");
+    let file = folder.path().join("cases.csv");
+    let asked = |command: &str, code: i32, cases: &str| {
+        std::fs::write(&file, cases).expect("the cases can be written");
+        let ran = run_to(code, &[command, "--vectors", file.to_str().expect("a path")]);
+        (text(&ran.stdout), text(&ran.stderr))
+    };
+    let (answers, told) = asked("sms", 1, "name,text_unicode_escape\na,x\nb,\\uZZZZ\nc\nd,x\n");
+    let expected = "name,encoding,units,segments\na,GSM-7,1,1\nb,error,,\nc,error,,\nd,GSM-7,1,1\n";
+    assert_eq!(answers, expected);
+    assert!(
+        told.contains("line 3, name \"b\": ") && told.contains("line 4, name \"c\": the row has 1"),
+        "{told}"
+    );
+    let rows = "default_region,input\nCO,3001234567\nColombia,3001234567\nCO\nCO,12\nPE,987654321\n";
+    let (answers, told) = asked("phone", 1, rows);
+    let expected = "input,valid,e164,type\n3001234567,true,+573001234567,mobile\n3001234567,false,,error\n\
+                    \"\",false,,error\n12,false,,unknown\n987654321,true,+51987654321,mobile\n";
+    assert_eq!(answers.replace("\n,false,,error", "\n\"\",false,,error"), expected);
+    assert!(
+        told.contains("line 3: default_region: ") && told.contains("line 4: the row has 1 fields"),
+        "{told}"
+    );
+    assert!(!told.contains("300"), "a number is not told: {told}");
 }
 
 #[test]

@@ -10,6 +10,9 @@ use chrono::{Datelike, NaiveDate};
 /// The most days that one table may list.
 pub const TABLE_DAYS_MAX: usize = 4_096;
 
+/// The table of the holidays that most countries of the region share, for a country of which nothing else is known.
+pub const COMMON_ID: &str = "COMMON";
+
 /// What a table says about a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Day<'a> {
@@ -160,7 +163,7 @@ macro_rules! tables {
     };
 }
 
-static BUILT_IN: [BuiltIn; 8] = tables!["AR", "BR", "CL", "CO", "EC", "MX", "PE", "US"];
+static BUILT_IN: [BuiltIn; 9] = tables!["AR", "BR", "CL", "CO", "COMMON", "EC", "MX", "PE", "US"];
 
 #[cfg(test)]
 mod tests {
@@ -235,6 +238,15 @@ mod tests {
     }
 
     #[test]
+    fn the_common_table_has_the_four_days_of_every_year_and_no_other() {
+        let table = HolidayTable::built_in(COMMON_ID).unwrap();
+        let of =
+            |year: i32| [day(year, 1, 1), easter(year) - Days::new(2), day(year, 5, 1), day(year, 12, 25)];
+        let listed: Vec<_> = table.days.iter().map(|d| d.0).collect();
+        assert_eq!(listed, (2024..=2030).flat_map(of).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_table_is_silent_outside_its_years() {
         for id in HolidayTable::built_in_ids() {
             let table = HolidayTable::built_in(id).unwrap();
@@ -265,7 +277,8 @@ mod tests {
     #[test]
     fn the_tables_are_those_of_the_facts() {
         let facts = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/facts/holidays");
-        for table in &BUILT_IN {
+        // The common table is the product's own choice, and computed above.
+        for table in BUILT_IN.iter().filter(|table| table.id != COMMON_ID) {
             let Ok(text) = std::fs::read_to_string(format!("{facts}/{}.csv", table.id)) else {
                 println!("skipped: ../shared/facts/holidays is missing");
                 return;

@@ -302,10 +302,8 @@ impl Jurisdiction {
     }
 
     fn first_table_day_after(&self, on: NaiveDate) -> Resume {
-        match self.holidays().map(|table| table.first_on()) {
-            Some(first_on) if first_on > on => Resume::AtLocal(first_on.and_time(NaiveTime::MIN)),
-            _ => Resume::Never,
-        }
+        let first_on = self.first_known_day_after(on);
+        first_on.map_or(Resume::Never, |first_on| Resume::AtLocal(first_on.and_time(NaiveTime::MIN)))
     }
 }
 

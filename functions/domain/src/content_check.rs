@@ -19,6 +19,9 @@ mod substance;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+
 use chrono::NaiveDate;
 
 use crate::channel::Channel;
@@ -31,6 +34,7 @@ use exception::Exceptions;
 use fold::{Folded, Reading};
 use forbidden::{FORBIDDEN, ForbiddenCode};
 use markup::Markup;
+use phrases::Beginnings;
 use required::{Element, REQUIRED};
 use sample::{Compared, Marks, Sample};
 
@@ -104,6 +108,10 @@ struct Rules<'a> {
     /// Calendar days between the notice and a report to a credit bureau.
     notice_days: Option<u32>,
     exceptions: Exceptions<'a>,
+    /// What was found out about the words of the texts so far.
+    beginnings: RefCell<Beginnings>,
+    /// Pieces in which nothing was found: the stages of a policy say much alike.
+    clean: RefCell<HashSet<String>>,
 }
 
 impl<'a> Rules<'a> {
@@ -161,7 +169,8 @@ impl<'a> Rules<'a> {
             }
         }
         let notice_days = duties.credit_bureau.as_ref().map(|b| b.notice_days);
-        Self { required, forbidden, notice_days, exceptions }
+        let (beginnings, clean) = (RefCell::default(), RefCell::default());
+        Self { required, forbidden, notice_days, exceptions, beginnings, clean }
     }
 
     /// The first forbidden words under each code that no exception takes away, with the code.
@@ -170,13 +179,14 @@ impl<'a> Rules<'a> {
         text: &str,
         is_piece: bool,
     ) -> impl Iterator<Item = (&'r str, String, &'r Grounds)> {
-        let readings = FORBIDDEN.readings(text);
+        let readings = FORBIDDEN.readings(text, &mut self.beginnings.borrow_mut());
         self.forbidden.iter().filter_map(move |(code, known, grounds)| {
             let found = text.get(FORBIDDEN.find(known, &readings)?)?.to_owned();
             match self.exceptions.taken_from(text, code, is_piece) {
                 None => Some((*code, found, grounds)),
                 Some(left) => {
-                    let found = left.get(FORBIDDEN.find(known, &FORBIDDEN.readings(&left))?)?.to_owned();
+                    let readings = FORBIDDEN.readings(&left, &mut self.beginnings.borrow_mut());
+                    let found = left.get(FORBIDDEN.find(known, &readings)?)?.to_owned();
                     Some((*code, found, grounds))
                 }
             }
@@ -250,7 +260,7 @@ impl StageTexts<'_> {
         }
         let read = |part: TemplatePart, text: &str| match part {
             TemplatePart::EmailHtml => {
-                let Markup { shown, said } = Markup::of(text);
+                let Markup { shown, said, .. } = Markup::of(text);
                 if shown == said { vec![said] } else { vec![shown, said] }
             }
             TemplatePart::EmailSubject | TemplatePart::EmailText | TemplatePart::SmsText => {
@@ -282,7 +292,15 @@ impl StageTexts<'_> {
                 templates.render_branches((id, self.channel, *part), branches, &messages, |at, text| {
                     let Some(sample) = samples.get(at) else { return };
                     if *part == TemplatePart::EmailHtml {
-                        self.check_required(sample, *part, &Markup::of(text).shown, found);
+                        let Markup { mut shown, links, said: _ } = Markup::of(text);
+                        // The link that stops the messages is seen by its words, whatever they are.
+                        if let Some(link) =
+                            sample.opt_out_link().filter(|link| links.iter().any(|l| l == link))
+                        {
+                            shown.push('\n');
+                            shown.push_str(link);
+                        }
+                        self.check_required(sample, *part, &shown, found);
                     } else {
                         self.check_required(sample, *part, text, found);
                     }
@@ -305,7 +323,7 @@ impl StageTexts<'_> {
         let text_part = if message.sms.is_some() { TemplatePart::SmsText } else { TemplatePart::EmailText };
         self.check_forbidden(text_part, &message.text, true, found);
         if let Some(html) = &message.html {
-            let Markup { shown, said } = Markup::of(html);
+            let Markup { shown, said, .. } = Markup::of(html);
             self.check_forbidden(TemplatePart::EmailHtml, &shown, true, found);
             if said != shown {
                 self.check_forbidden(TemplatePart::EmailHtml, &said, false, found);
@@ -351,10 +369,16 @@ impl StageTexts<'_> {
         is_body: bool,
         found: &mut Vec<ContentObjection>,
     ) {
+        if !is_body && self.rules.clean.borrow().contains(text) {
+            return;
+        }
+        let mut is_clean = true;
         if let Some((how, words)) = fold::disguise(text) {
+            is_clean = false;
             self.object(Some(part), Finding::Disguised { how, words }, found);
         }
         for (code, words, grounds) in self.rules.forbidden_in(text, !is_body) {
+            is_clean = false;
             if code == BUREAU_REPORT && self.is_notice() {
                 continue;
             }
@@ -365,6 +389,9 @@ impl StageTexts<'_> {
                 notice_days: self.rules.notice_days.filter(|_| code == BUREAU_REPORT),
             };
             add(found, ContentObjection { place: self.place(Some(part)), finding, grounds: grounds.clone() });
+        }
+        if is_clean && !is_body {
+            self.rules.clean.borrow_mut().insert(text.to_owned());
         }
     }
 

@@ -21,7 +21,7 @@ mod question;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use chrono::{Datelike, NaiveDate};
@@ -154,6 +154,10 @@ pub struct Jurisdiction {
     time_zone: Tz,
     week: Week,
     holidays: Option<&'static HolidayTable>,
+    /// The id of the holiday table, or the word for none.
+    holiday_table: String,
+    /// The only years that are known, where the lender must say which days are holidays; else all of the table.
+    known_years: Option<BTreeSet<i32>>,
     in_force_from: Option<NaiveDate>,
     reviewed: NaiveDate,
     authority: Vec<String>,
@@ -210,6 +214,8 @@ impl Jurisdiction {
             time_zone: file.timezone,
             week: file.week,
             holidays,
+            holiday_table: file.holidays.get_ref().clone(),
+            known_years: None,
             in_force_from: file.in_force_from,
             reviewed: file.reviewed,
             authority: file.authority,
@@ -372,6 +378,19 @@ impl Jurisdiction {
         self.holidays
     }
 
+    /// The id of the holiday table, such as `CO`; `none` where the profile says that it has none.
+    #[must_use]
+    pub fn holiday_table(&self) -> &str {
+        &self.holiday_table
+    }
+
+    /// Whether only the years are known for which the lender itself closed days: it is a profile of any country, asked
+    /// for a country without a table.
+    #[must_use]
+    pub fn needs_closed_days(&self) -> bool {
+        self.known_years.is_some()
+    }
+
     /// The gates that the caller evaluates before it asks about a moment; none where no rule matches.
     #[must_use]
     pub fn requires(&self, purpose: Purpose, channel: Channel) -> &[Requirement] {
@@ -381,7 +400,22 @@ impl Jurisdiction {
     /// What the calendar says about a day. Without a table every day is an ordinary one: such a profile makes up for
     /// it with its hours.
     pub(crate) fn day(&self, on: NaiveDate) -> Day<'static> {
+        if self.known_years.as_ref().is_some_and(|years| !years.contains(&on.year())) {
+            return Day::OutsideTable;
+        }
         self.holidays.map_or(Day::Working, |table| table.day(on))
+    }
+
+    /// The first day after one which the calendar does not know, of which it knows something.
+    pub(crate) fn first_known_day_after(&self, on: NaiveDate) -> Option<NaiveDate> {
+        let first = match &self.known_years {
+            Some(years) => {
+                let next = years.iter().find(|year| **year > on.year())?;
+                NaiveDate::from_ymd_opt(*next, 1, 1)?
+            }
+            None => self.holidays?.first_on(),
+        };
+        Some(first).filter(|first| *first > on)
     }
 
     /// The adjustment that closed a day.

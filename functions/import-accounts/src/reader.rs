@@ -48,6 +48,8 @@ pub struct ReadSummary {
     pub repeated: u64,
     /// Rows with delimiters and nothing else; not handed on.
     pub blank: u64,
+    /// Sound rows with a column that is named like a role and that the mapping does not read: all count as debtors.
+    pub roles_unread: u64,
 }
 
 /// What the receiver of the rows may answer when it cannot take more.
@@ -151,6 +153,7 @@ impl FileKind {
 /// What both kinds of file do with a row once its cells are known.
 pub(crate) struct RowIntake<'a> {
     pub(crate) parser: RowParser,
+    has_unread_role: bool,
     repeats: Repeats,
     pub(crate) summary: ReadSummary,
     sink: &'a mut dyn FnMut(RowOutcome) -> Result<(), SinkError>,
@@ -161,7 +164,8 @@ impl<'a> RowIntake<'a> {
         parser: RowParser,
         sink: &'a mut dyn FnMut(RowOutcome) -> Result<(), SinkError>,
     ) -> Self {
-        Self { parser, repeats: Repeats::default(), summary: ReadSummary::default(), sink }
+        let has_unread_role = parser.unread_role().is_some();
+        Self { parser, has_unread_role, repeats: Repeats::default(), summary: ReadSummary::default(), sink }
     }
 
     fn count_row(&mut self) -> Result<(), FileError> {
@@ -203,6 +207,7 @@ impl<'a> RowIntake<'a> {
         }
         self.count_row()?;
         self.summary.records += 1;
+        self.summary.roles_unread += u64::from(self.has_unread_role);
         (self.sink)(RowOutcome::Record(record)).map_err(FileError::Sink)
     }
 }

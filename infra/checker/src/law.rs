@@ -31,7 +31,8 @@ pub(crate) struct Law {
 }
 
 impl Law {
-    /// A profile with its table, which is not read where it names none: then it has that of the country, if there is one.
+    /// A profile with its table, which is not read where it names none. One that is of no country has that of the
+    /// customer's, if there is one.
     fn read(
         (profile, holidays): (&str, &str),
         country: &str,
@@ -40,6 +41,7 @@ impl Law {
     ) -> Result<Self, InputError> {
         let profile = Profile::parse(profile, open)?;
         let holidays = match countries.holidays.get(country) {
+            Some(table) if profile.serves_any => HolidayTable::parse(table)?,
             _ if profile.has_holidays => HolidayTable::parse(holidays)?,
             Some(table) => HolidayTable::parse(table)?,
             None => HolidayTable::None,

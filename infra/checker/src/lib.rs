@@ -49,7 +49,8 @@ pub struct Inputs<'a, M, D> {
     pub policy: &'a str,
     /// The text of the lender's profile, in full: a profile that extends another is refused.
     pub profile: &'a str,
-    /// The text of the holiday table (`date,name`); not read where the profile says `holidays = "none"`.
+    /// The text of the holiday table (`date,name`); not read where the profile says `holidays = "none"`, nor where it
+    /// is of no country and the customer's has a table.
     pub holidays: &'a str,
     /// Where customers of other countries live, and the law there.
     pub countries: &'a Countries,

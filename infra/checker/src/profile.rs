@@ -24,6 +24,8 @@ pub(crate) struct Profile {
     pub(crate) counts_messages: bool,
     /// Whether there is a holiday table.
     pub(crate) has_holidays: bool,
+    /// Whether it is of no country, and so has the holidays of the customer's.
+    pub(crate) serves_any: bool,
     channels: Vec<String>,
     windows: BTreeMap<String, Window>,
     rules: Vec<ContactRule>,
@@ -213,6 +215,7 @@ struct ProfileFile {
     timezone: Tz,
     week: Week,
     holidays: String,
+    country: Option<String>,
     channels: Vec<String>,
     windows: BTreeMap<String, Window>,
     counting: Counting,
@@ -267,6 +270,7 @@ impl Profile {
             iso_week: matches!(file.week, Week::Iso),
             counts_messages: matches!(mode, CountingMode::Any),
             has_holidays: file.holidays != NO_HOLIDAYS,
+            serves_any: file.country.is_none(),
             channels: file.channels,
             windows: file.windows,
             rules: file.rules,

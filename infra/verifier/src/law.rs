@@ -16,6 +16,8 @@ pub(crate) const PURPOSES: [&str; 5] = ["pre_due", "overdue", "transactional", "
 pub(crate) const CHANNELS: [&str; 5] = ["email", "sms", "push", "whatsapp", "call"];
 pub(crate) const DAYS: [&str; 8] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday"];
 const EVERY_CHANNEL: &str = "*";
+/// The key of the holiday table.
+const HOLIDAYS: &str = "holidays";
 const DAY_SECONDS: u32 = 86_400;
 /// The key of a profile that takes a customer's request for other hours, and the one word that it has.
 const OFF_HOURS: (&str, &str) = ("off_hours", "debtor_initiated_separate_later_instrument");
@@ -29,6 +31,8 @@ pub(crate) struct Law {
     /// The purposes and channels with neither hours nor calendar.
     exempt: BTreeSet<(String, String)>,
     closed_on: BTreeSet<NaiveDate>,
+    /// A year for which the tenant closed no day is not known.
+    needs_closed_days: bool,
     narrowed: Vec<Change>,
 }
 
@@ -84,11 +88,21 @@ impl Change {
 }
 
 impl Law {
-    /// Reads the texts of a profile: a full one, what is laid over it, and the tenant's own rules, which have no `id`.
+    /// Reads the texts of a profile: a full one, what is laid over it, the tenant's own rules, which have no `id`, and the
+    /// holiday table of a country, where the profile serves any.
     pub(crate) fn read(id: &str, texts: &[String], holidays: &str) -> Result<Self, String> {
         let (mut whole, mut own) = (Table::new(), None);
+        let mut has_country = false;
         for text in texts {
             let mut table: Table = text.parse().map_err(|e: toml::de::Error| e.to_string())?;
+            if has_country {
+                return Err("a text follows the holidays of a country; expected them last".to_owned());
+            }
+            if !table.contains_key("id") && table.keys().eq([HOLIDAYS]) {
+                whole.extend(table);
+                has_country = true;
+                continue;
+            }
             if own.is_some() {
                 return Err("a text follows the tenant's own rules; expected them last".to_owned());
             }
@@ -103,7 +117,9 @@ impl Law {
         if whole.get("id").and_then(Value::as_str) != Some(id) {
             return Err("it is the text of another profile".to_owned());
         }
-        let own = own.unwrap_or_default();
+        let own: OwnRules = own.unwrap_or_default();
+        let serves_any = !whole.contains_key("country")
+            && whole.get(HOLIDAYS).is_some_and(|id| id.as_str() != Some("none"));
         let exempt = spread(&mut whole)?;
         let exempt = adjust(&mut whole, &own, exempt)?;
         let consent = whole.get("consent").and_then(|c| c.get(OFF_HOURS.0)).and_then(Value::as_str);
@@ -114,6 +130,7 @@ impl Law {
             holidays: holidays.lines().skip(1).filter_map(listed).collect(),
             takes_other_hours: consent == Some(OFF_HOURS.1),
             exempt,
+            needs_closed_days: serves_any && !has_country,
             closed_on: own.closed_days.iter().map(|day| day.on).collect(),
             narrowed: own.tighten,
         })
@@ -144,6 +161,9 @@ impl Law {
         }
         if self.exempt.contains(&(purpose.to_owned(), channel.to_owned())) {
             return None;
+        }
+        if self.needs_closed_days && self.closed_on.iter().all(|closed| closed.year() != local.year()) {
+            return Some("no_calendar: the tenant closed no day of the year".to_owned());
         }
         if self.closed_on.contains(&local.date()) {
             return Some("closed_day of the tenant".to_owned());

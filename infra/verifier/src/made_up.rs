@@ -11,6 +11,7 @@ use crate::{VerifyError, verify};
 /// Open on weekdays from seven to seven, closed on Sundays and holidays.
 pub(crate) const PROFILE: &str = r#"
 id = "XX"
+country = "XX"
 timezone = "America/Bogota"
 week = "iso"
 holidays = "XX"

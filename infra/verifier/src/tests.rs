@@ -284,6 +284,27 @@ fn a_tenants_own_rules_judge_beside_the_profile() {
     }
 }
 
+/// A profile of any country has the holidays of one, or those of the lender, who names them for every year.
+#[test]
+fn a_profile_of_any_country_knows_the_years_that_somebody_named() {
+    let with = |texts: &[&str]| {
+        let mut evidence = Evidence::new();
+        evidence.texts[0] = evidence.texts[0].replace("country = \"XX\"\n", "");
+        evidence.texts.extend(texts.iter().map(|text| (*text).to_owned()));
+        evidence.claims(START_MS, 0);
+        verified(&evidence)
+    };
+    let closed = |on: &str| format!("[[closed_days]]\non = \"{on}\"\nreason = \"r\"\n");
+    assert!(with(&["holidays = \"XX\"\n"]).is_ok());
+    assert!(with(&[&closed("2026-09-15"), "holidays = \"XX\"\n"]).is_ok());
+    assert!(with(&[&closed("2026-09-15")]).is_ok());
+    for nothing in [&[][..], &[&*closed("2025-09-15")]] {
+        let told = with(nothing).unwrap_err().to_string();
+        assert!(told.contains("the tenant closed no day of the year"), "{told}");
+    }
+    assert!(with(&["holidays = \"XX\"\n", &closed("2026-09-15")]).is_err());
+}
+
 #[test]
 fn hours_that_a_customer_asked_for_count_from_their_entry_on() {
     let asked = json!({"channels": ["sms"], "hours": [{"days": ["sun"], "from": "09:00", "to": "12:00"}],

@@ -198,9 +198,19 @@ fn the_eighth_call_in_seven_days_waits_for_the_first_to_age() {
 }
 
 #[test]
-fn the_default_is_strict_and_needs_no_table() {
+fn the_default_keeps_the_common_holidays_and_is_closed_outside_their_years() {
     let zone = "America/Asuncion";
-    let friday = query(Purpose::PreDue, Channel::Sms, "2035-03-02T18:00:00-03:00", zone, &[]);
-    assert_eq!(profile("DEFAULT").check(&friday).reason(), "outside_hours");
-    assert_eq!(profile("DEFAULT").next_allowed_at(&friday), Some(instant("2035-03-05T08:00:00-03:00")));
+    let asked = |at| query(Purpose::PreDue, Channel::Sms, at, zone, &[]);
+    let (default, friday) = (profile("DEFAULT"), asked("2029-03-02T18:00:00-03:00"));
+    assert_eq!(default.check(&friday).reason(), "outside_hours");
+    assert_eq!(default.next_allowed_at(&friday), Some(instant("2029-03-05T08:00:00-03:00")));
+    for holiday in ["2026-01-01", "2026-04-03", "2026-05-01", "2029-12-25"] {
+        let at = format!("{holiday}T10:00:00-03:00");
+        let asked = query(Purpose::PreDue, Channel::Sms, &at, zone, &[]);
+        assert_eq!(default.check(&asked).reason(), "holiday", "{holiday}");
+    }
+    for outside in ["2023-12-28T10:00:00-03:00", "2031-01-02T10:00:00-03:00"] {
+        assert_eq!(default.check(&asked(outside)).reason(), "no_calendar", "{outside}");
+    }
+    assert_eq!(default.next_allowed_at(&asked("2031-01-02T10:00:00-03:00")), None);
 }

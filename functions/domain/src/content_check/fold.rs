@@ -19,7 +19,8 @@ pub(super) enum Reading {
     /// Punctuation inside a word is dropped, and single letters in a row are one word.
     Joined,
     /// As [`Reading::Joined`], and digits and signs beside letters are the letters that they look like. A one looks
-    /// like two letters, so the letter is said.
+    /// like two letters, so the letter is said. An x after a consonant at the end of a word (`deudorxs`) stands for any
+    /// vowel, and is read as an o.
     Disguised {
         /// What a one stands for.
         one: char,
@@ -51,10 +52,12 @@ impl Folded {
     /// A text in every way in which it can be read, each once.
     pub(super) fn all(original: &str) -> Vec<Self> {
         let plain = letters(original);
+        let is_disguised = may_be_disguised(&plain);
         let mut all: Vec<Self> = Vec::with_capacity(Reading::ALL.len());
         for reading in Reading::ALL {
             let folded = match reading {
                 Reading::Plain | Reading::Joined => Self::read(&plain, reading),
+                Reading::Disguised { .. } if !is_disguised => continue,
                 Reading::Disguised { one } => {
                     let mut letters = plain.clone();
                     if !undisguise(&mut letters, one) {
@@ -147,6 +150,15 @@ fn letters(original: &str) -> Vec<Letter> {
     letters
 }
 
+/// Whether anything in a text could be read as another letter: most texts have nothing of the kind.
+fn may_be_disguised(letters: &[Letter]) -> bool {
+    let is_sign = |c: char| c.is_ascii_digit() || matches!(c, '!' | '|' | '@' | '$' | 'x');
+    letters.windows(2).any(|two| match two {
+        [a, b] => (is_sign(a.c) && b.c.is_alphabetic()) || (a.c.is_alphabetic() && is_sign(b.c)),
+        _ => false,
+    })
+}
+
 /// Reads digits and signs beside letters as letters; whether there were any.
 fn undisguise(letters: &mut [Letter], one: char) -> bool {
     let is_letter: Vec<bool> = letters.iter().map(|l| l.c.is_alphabetic()).collect();
@@ -169,6 +181,28 @@ fn undisguise(letters: &mut [Letter], one: char) -> bool {
             };
             changed |= read != letter.c;
             letter.c = read;
+        }
+    }
+    changed | name_everybody(letters)
+}
+
+/// Reads the x of inclusive endings as an o; whether there was one.
+fn name_everybody(letters: &mut [Letter]) -> bool {
+    let at = |letters: &[Letter], i: usize| letters.get(i).map(|l| l.c).filter(|c| c.is_alphanumeric());
+    let mut changed = false;
+    for i in 1..letters.len() {
+        let ends = |from: usize| at(letters, from).is_none();
+        let is_ending = ends(i + 1) || (at(letters, i + 1) == Some('s') && ends(i + 2));
+        let before = at(letters, i - 1);
+        let is_consonant =
+            before.is_some_and(|c| c.is_alphabetic() && !matches!(c, 'a' | 'e' | 'i' | 'o' | 'u' | 'x'));
+        if at(letters, i) == Some('x')
+            && is_ending
+            && is_consonant
+            && let Some(letter) = letters.get_mut(i)
+        {
+            letter.c = 'o';
+            changed = true;
         }
     }
     changed
@@ -299,6 +333,7 @@ mod tests {
             "ｊｕｚｇａｄｏ",
             "jυzgаdо",
             "JU2G4D0",
+            "juzgadx",
         ] {
             let found = Reading::ALL.iter().any(|r| Folded::of(text, *r).text() == "juzgado");
             assert!(found, "{text:?}");

@@ -3,7 +3,7 @@
 //! Invariant: a code that is asked for and has neither phrases nor a process is unknown, and never passes silently.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::fold::Folded;
-use super::phrases::{Phrases, Words};
+use super::phrases::{Beginnings, Begun, Phrases, Words};
 
 /// The codes and phrases that are compiled in.
 pub(super) static FORBIDDEN: LazyLock<Forbidden> = LazyLock::new(|| {
@@ -110,9 +110,9 @@ impl Forbidden {
         self.fees.get(word).map(String::as_str)
     }
 
-    /// A text as it is held against several codes.
-    pub(super) fn readings(&self, text: &str) -> Readings {
-        let read = |folded: Folded| Read { begun: self.phrases.begun_in(folded.text()), folded };
+    /// A text as it is held against several codes; what is found out on the way is kept in `known`.
+    pub(super) fn readings(&self, text: &str, known: &mut Beginnings) -> Readings {
+        let read = |folded: Folded| Read { begun: self.phrases.begun_in(folded.text(), known), folded };
         Readings(Folded::all(text).into_iter().map(read).collect())
     }
 
@@ -124,7 +124,7 @@ impl Forbidden {
     /// The first of the longest places in a reading.
     fn find_in(&self, code: &ForbiddenCode, read: &Read) -> Option<Range<usize>> {
         let text = read.folded.text();
-        let of = |list: &Range<usize>| self.phrases.places_of(read.begun.range(list.clone()).copied(), text);
+        let of = |list: &Range<usize>| self.phrases.places_of(list.clone(), &read.begun, text);
         let mut found: Vec<Range<usize>> = of(&code.forbidden).collect();
         if found.is_empty() {
             return None;
@@ -144,8 +144,7 @@ pub(super) struct Readings(Vec<Read>);
 
 struct Read {
     folded: Folded,
-    /// The places of the phrases that may begin in it.
-    begun: BTreeSet<usize>,
+    begun: Vec<Begun>,
 }
 
 #[cfg(test)]
@@ -157,6 +156,8 @@ mod tests {
     const SENTENCES: &str = include_str!("sentences.csv");
     /// Many more, each only good or bad under a profile.
     const CORPUS: &str = include_str!("corpus.csv");
+    /// More, written before the phrases of their time were widened.
+    const UNSEEN: &str = include_str!("unseen.csv");
 
     #[test]
     fn every_sentence_is_judged_as_a_person_would() {
@@ -166,7 +167,7 @@ mod tests {
             let row = row.unwrap();
             let [country, expected, text] = [0, 1, 2].map(|column| row.get(column).unwrap());
             let mut found: Vec<&str> = Vec::new();
-            let readings = FORBIDDEN.readings(text);
+            let readings = FORBIDDEN.readings(text, &mut Beginnings::default());
             for (code, known) in &FORBIDDEN.codes {
                 if let Some(place) = FORBIDDEN.find(known, &readings) {
                     assert!(!text[place].trim().is_empty(), "{text}");
@@ -182,12 +183,32 @@ mod tests {
         assert!(forbidden >= 40 && allowed >= 40, "{forbidden} forbidden and {allowed} allowed sentences");
     }
 
+    /// Sentences that were written before the phrases were widened for them. Of the first 240 the phrases of the day knew 67
+    /// of 120 bad ones and objected to 3 of 120 good ones; of the last 80, 15 of 40 and 1 of 40.
+    #[test]
+    fn sentences_that_nobody_had_in_mind_are_judged_as_well() {
+        for (key, (_, wrong)) in judged(UNSEEN) {
+            assert_eq!(wrong, Vec::<String>::new(), "{key:?}");
+        }
+    }
+
     /// The rates of what is caught and of what is objected to wrongly. Whoever adds a sentence that is judged wrongly adds
     /// the words, and lowers nothing here.
     #[test]
     fn the_corpus_is_judged_under_each_profile_as_a_lawyer_would() {
+        let counts = judged(CORPUS);
+        for ((profile, is_bad), (count, wrong)) in counts {
+            let expected = if ["CO", "PE"].contains(&profile.as_str()) { 150 } else { 50 };
+            assert!(count >= expected, "{profile}: {count} sentences");
+            assert_eq!(wrong, Vec::<String>::new(), "{profile}: expected bad = {is_bad}, of {count}");
+        }
+    }
+
+    /// The verdicts on sentences that were written before the phrases were widened for them: how many there are of a
+    /// profile, good or bad, and which of them are judged wrongly.
+    fn judged(sentences: &str) -> BTreeMap<(String, bool), (u32, Vec<String>)> {
         let mut reader =
-            csv::ReaderBuilder::new().delimiter(b'|').quoting(false).from_reader(CORPUS.as_bytes());
+            csv::ReaderBuilder::new().delimiter(b'|').quoting(false).from_reader(sentences.as_bytes());
         let mut counts: BTreeMap<(String, bool), (u32, Vec<String>)> = BTreeMap::new();
         for row in reader.records() {
             let row = row.unwrap();
@@ -197,7 +218,7 @@ mod tests {
             let fees = content.collection_fees.iter().filter_map(|word| FORBIDDEN.fees.get(word));
             let codes = FORBIDDEN.everywhere.iter().chain(&content.must_not).chain(fees);
             let mut codes = codes.filter_map(|code| FORBIDDEN.code(code));
-            let readings = FORBIDDEN.readings(&sentence);
+            let readings = FORBIDDEN.readings(&sentence, &mut Beginnings::default());
             let is_bad = verdict == "bad";
             let (count, wrong) = counts.entry((profile, is_bad)).or_default();
             *count += 1;
@@ -205,11 +226,7 @@ mod tests {
                 wrong.push(sentence);
             }
         }
-        for ((profile, is_bad), (count, wrong)) in counts {
-            let expected = if ["CO", "PE"].contains(&profile.as_str()) { 150 } else { 50 };
-            assert!(count >= expected, "{profile}: {count} sentences");
-            assert_eq!(wrong, Vec::<String>::new(), "{profile}: expected bad = {is_bad}, of {count}");
-        }
+        counts
     }
 
     #[test]
@@ -231,11 +248,15 @@ mod tests {
 
     #[test]
     fn every_phrase_can_be_compiled_and_none_is_tried_on_every_text() {
-        let all = FORBIDDEN.codes.values().flat_map(|c| c.forbidden.clone().chain(c.allowed.clone()));
-        assert_eq!(FORBIDDEN.phrases.places_of(all, "").count(), 0);
-        let tried = FORBIDDEN.phrases.begun_in("x");
+        for known in FORBIDDEN.codes.values() {
+            for list in [&known.forbidden, &known.allowed] {
+                let begun: Vec<Begun> = list.clone().map(|phrase| Begun { phrase, start: 0 }).collect();
+                assert_eq!(FORBIDDEN.phrases.places_of(list.clone(), &begun, "").count(), 0);
+            }
+        }
+        let tried = FORBIDDEN.phrases.begun_in("x", &mut Beginnings::default());
         for (code, known) in &FORBIDDEN.codes {
-            assert_eq!(tried.range(known.forbidden.clone()).count(), 0, "{code}");
+            assert!(!tried.iter().any(|begun| known.forbidden.contains(&begun.phrase)), "{code}");
         }
     }
 

@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::forbidden::FORBIDDEN;
 use super::objection::{ContentObjection, Finding, Place};
+use super::phrases::Beginnings;
 use crate::ids::TemplateId;
 use crate::template::TemplatePart;
 
@@ -59,9 +60,9 @@ impl<'a> TemplateLines<'a> {
         let span = part.and_then(|part| span_of(found.get_ref(), part)).unwrap_or(found.span());
         let source = self.text.get(span.clone())?;
         let words = match &objection.finding {
-            Finding::Forbidden { code, .. } => {
-                FORBIDDEN.code(code).and_then(|known| FORBIDDEN.find(known, &FORBIDDEN.readings(source)))
-            }
+            Finding::Forbidden { code, .. } => FORBIDDEN.code(code).and_then(|known| {
+                FORBIDDEN.find(known, &FORBIDDEN.readings(source, &mut Beginnings::default()))
+            }),
             Finding::Disguised { words, .. } => source.find(words.as_str()).map(|at| at..at + words.len()),
             Finding::Missing { .. }
             | Finding::UnknownWord { .. }

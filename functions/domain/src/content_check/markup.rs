@@ -42,6 +42,8 @@ pub(super) struct Markup {
     pub(super) shown: String,
     /// Everything that somebody may read or be read: what is shown, what is hidden, alternative texts.
     pub(super) said: String,
+    /// Where the links lead that have a text which a customer surely sees.
+    pub(super) links: Vec<String>,
 }
 
 impl Markup {
@@ -52,8 +54,14 @@ impl Markup {
 
     fn of_nested(html: &str, depth: u8) -> Self {
         let sheet = Sheet::of(html);
-        let mut reader =
-            Reader { sheet, open: Vec::new(), markup: Self::default(), beside: String::new(), depth };
+        let mut reader = Reader {
+            sheet,
+            open: Vec::new(),
+            markup: Self::default(),
+            beside: String::new(),
+            link: None,
+            depth,
+        };
         let mut emitter = DefaultEmitter::default();
         emitter.naively_switch_states(true);
         for token in Tokenizer::new_with_emitter(html, emitter).flatten() {
@@ -78,6 +86,8 @@ struct Reader {
     markup: Markup,
     /// Texts of attributes, which stand beside the running text.
     beside: String,
+    /// Where the link leads that has not ended, and how much was shown before it.
+    link: Option<(String, usize)>,
     depth: u8,
 }
 
@@ -103,6 +113,9 @@ impl Reader {
         }
         if !INLINE.contains(&name.as_str()) {
             self.push_both("\n");
+        }
+        if name == "a" {
+            self.link = attribute("href").map(|href| (href.into_owned(), self.markup.shown.len()));
         }
         for known in READ_ATTRIBUTES {
             if let Some(words) = attribute(known) {
@@ -139,6 +152,12 @@ impl Reader {
     fn end(&mut self, name: &str) {
         if !INLINE.contains(&name) {
             self.push_both("\n");
+        }
+        if name == "a"
+            && let Some((href, before)) = self.link.take()
+            && self.markup.shown.get(before..).is_some_and(|words| words.contains(char::is_alphanumeric))
+        {
+            self.markup.links.push(href);
         }
         if let Some(at) = self.open.iter().rposition(|open| open.name == *name) {
             self.open.truncate(at);

@@ -3,7 +3,7 @@
 //! Invariant: a phrase is found wherever its expression matches whole words. How a phrase may begin is read from the
 //! expression itself, and what begins in too many ways to list is tried on every text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -22,6 +22,12 @@ const WORDS_DEEP_MAX: usize = 4;
 /// slower.
 const DFA_BYTES_MAX: usize = 16 << 20;
 
+/// How many letters tell which phrases may begin: all of a beginning, and whether its last word goes on.
+const BEGINNING_LETTERS: usize = 32;
+const _: () = assert!(BEGINNING_LETTERS > LEAD_LETTERS_MAX);
+/// How many beginnings are remembered.
+const BEGINNINGS_MAX: usize = 1 << 16;
+
 /// Words that stand for several, by their name.
 pub(super) type Words = BTreeMap<String, Vec<String>>;
 
@@ -37,6 +43,18 @@ struct Phrase {
     expression: String,
     compiled: OnceLock<Regex>,
 }
+
+/// A phrase, by its place in the list, that may begin at a byte of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Begun {
+    pub(super) phrase: usize,
+    pub(super) start: usize,
+}
+
+/// Which phrases may begin with some letters, as far as it was asked: the pieces of a text say the same words again and
+/// again.
+#[derive(Default)]
+pub(super) struct Beginnings(HashMap<[u8; BEGINNING_LETTERS], Box<[usize]>>);
 
 /// A way in which a phrase may begin.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,52 +92,75 @@ impl Phrases {
         Ok(first..self.all.len())
     }
 
-    /// The places of the phrases that may begin in a folded text.
-    pub(super) fn begun_in(&self, folded: &str) -> BTreeSet<usize> {
+    /// Where phrases may begin in a folded text. What was found out about a beginning is kept in `known`.
+    pub(super) fn begun_in(&self, folded: &str, known: &mut Beginnings) -> Vec<Begun> {
         let text = folded.as_bytes();
         let is_word = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphanumeric);
-        let mut begun = BTreeSet::new();
+        let mut begun = Vec::new();
         for start in (0..text.len()).filter(|at| is_word(*at) && (*at == 0 || !is_word(*at - 1))) {
             let rest = text.get(start..).unwrap_or_default();
-            let mut leads = self.leads.as_slice();
-            let mut begin = |lead: &Lead| {
-                if rest.starts_with(&lead.letters) && !(lead.is_whole && is_word(start + lead.letters.len()))
-                {
-                    begun.insert(lead.phrase);
-                }
-            };
-            for (depth, letter) in rest.iter().enumerate() {
-                if leads.len() <= LEADS_LOOKED_AT_MAX {
-                    break;
-                }
-                // All that are left begin as the text does, and the shortest come first.
-                let ended = leads.partition_point(|lead| lead.letters.len() == depth);
-                let (here, longer) = leads.split_at(ended);
-                here.iter().for_each(&mut begin);
-                let from = longer.partition_point(|lead| lead.letters.get(depth) < Some(letter));
-                let to = longer.partition_point(|lead| lead.letters.get(depth) <= Some(letter));
-                leads = longer.get(from..to).unwrap_or_default();
-            }
-            leads.iter().for_each(&mut begin);
+            let phrases = known.of(rest, |rest| self.beginning_with(rest));
+            begun.extend(phrases.iter().map(|phrase| Begun { phrase: *phrase, start }));
         }
         begun
     }
 
-    /// Where a phrase of some places is said in a folded text.
+    /// The places of the phrases that may begin with the first letters of a text.
+    fn beginning_with(&self, rest: &[u8]) -> BTreeSet<usize> {
+        let mut begun = BTreeSet::new();
+        let mut leads = self.leads.as_slice();
+        let mut begin = |lead: &Lead| {
+            let goes_on = rest.get(lead.letters.len()).is_some_and(u8::is_ascii_alphanumeric);
+            if rest.starts_with(&lead.letters) && !(lead.is_whole && goes_on) {
+                begun.insert(lead.phrase);
+            }
+        };
+        for (depth, letter) in rest.iter().enumerate() {
+            if leads.len() <= LEADS_LOOKED_AT_MAX {
+                break;
+            }
+            // All that are left begin as the text does, and the shortest come first.
+            let ended = leads.partition_point(|lead| lead.letters.len() == depth);
+            let (here, longer) = leads.split_at(ended);
+            here.iter().for_each(&mut begin);
+            let from = longer.partition_point(|lead| lead.letters.get(depth) < Some(letter));
+            let to = longer.partition_point(|lead| lead.letters.get(depth) <= Some(letter));
+            leads = longer.get(from..to).unwrap_or_default();
+        }
+        leads.iter().for_each(&mut begin);
+        begun
+    }
+
+    /// Where a phrase of some places is said in a folded text, of those that have begun in it.
     pub(super) fn places_of<'a>(
         &'a self,
-        phrases: impl Iterator<Item = usize> + 'a,
+        phrases: Range<usize>,
+        begun: &'a [Begun],
         folded: &'a str,
     ) -> impl Iterator<Item = Range<usize>> + 'a {
-        let phrases = phrases.filter_map(|at| self.all.get(at));
-        phrases.flat_map(|phrase| phrase.compiled().find_iter(folded).map(|found| found.range()))
+        begun.iter().filter(move |begun| phrases.contains(&begun.phrase)).filter_map(|begun| {
+            let found = self.all.get(begun.phrase)?.compiled().find(folded.get(begun.start..)?)?;
+            Some(begun.start..begun.start + found.end())
+        })
+    }
+}
+
+impl Beginnings {
+    fn of(&mut self, rest: &[u8], find: impl FnOnce(&[u8]) -> BTreeSet<usize>) -> &[usize] {
+        let mut first = [0; BEGINNING_LETTERS];
+        first.iter_mut().zip(rest).for_each(|(to, letter)| *to = *letter);
+        if self.0.len() >= BEGINNINGS_MAX {
+            self.0.clear();
+        }
+        self.0.entry(first).or_insert_with(|| find(rest).into_iter().collect())
     }
 }
 
 impl Phrase {
     fn compiled(&self) -> &Regex {
         self.compiled.get_or_init(|| {
-            let expression = format!(r"(?-u:\b)(?:{})(?-u:\b)", self.expression);
+            // It is asked where a word begins and nowhere else.
+            let expression = format!(r"^(?:{})(?-u:\b)", self.expression);
             let built = RegexBuilder::new(&expression).dfa_size_limit(DFA_BYTES_MAX).build();
             built.expect("the lists are compiled in, and a test compiles every phrase")
         })
@@ -172,13 +213,17 @@ mod tests {
         "a<few> su",
     ];
 
+    fn begun(list: &Phrases, text: &str) -> BTreeSet<usize> {
+        list.begun_in(text, &mut Beginnings::default()).into_iter().map(|begun| begun.phrase).collect()
+    }
+
     #[test]
     fn only_what_may_begin_is_tried() {
         let list = list(&LIST);
-        assert_eq!(list.begun_in("la jueza"), BTreeSet::from([0, 4]));
+        assert_eq!(begun(&list, "la jueza"), BTreeSet::from([0, 4]));
         // A word that goes on is another word, unless the phrase lets it.
-        assert_eq!(list.begun_in("juezas sujeto"), BTreeSet::from([4]));
-        assert_eq!(list.begun_in("sus pagarees"), BTreeSet::from([2, 4]));
+        assert_eq!(begun(&list, "juezas sujeto"), BTreeSet::from([4]));
+        assert_eq!(begun(&list, "sus pagarees"), BTreeSet::from([2, 4]));
     }
 
     #[test]
@@ -196,11 +241,12 @@ mod tests {
         #[test]
         fn what_is_said_has_begun(text in "(?:(?:su|sus|jefe|juez|jueza|no|paga|pagare|va|a|juicio|o|nada|x) ?){1,8}") {
             let list = list(&LIST);
-            let begun = list.begun_in(&text);
+            let begun = list.begun_in(&text, &mut Beginnings::default());
             for (at, phrase) in LIST.iter().enumerate() {
-                if list.places_of(std::iter::once(at), &text).next().is_some() {
-                    prop_assert!(begun.contains(&at), "{phrase}: {begun:?}");
-                }
+                let whole = format!(r"\b(?:{})\b", list.all[at].expression);
+                let first = Regex::new(&whole).unwrap().find(&text).map(|found| found.range());
+                // What is said has begun, and is found where it is said first.
+                prop_assert_eq!(list.places_of(at..at + 1, &begun, &text).next(), first, "{}", phrase);
             }
         }
     }

@@ -91,7 +91,7 @@ pub(super) enum Fact {
     WayToPay,
     /// The lender's number or address.
     Contact,
-    /// The channel's line on how to stop the messages.
+    /// The channel's line on how to stop the messages, or the customer's own link that does.
     OptOut,
 }
 

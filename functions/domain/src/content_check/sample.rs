@@ -180,6 +180,11 @@ impl Sample<'_> {
         }
     }
 
+    /// The customer's own link that stops the messages.
+    pub(super) fn opt_out_link(&self) -> Option<&str> {
+        self.context.opt_out_link.map(SignedLink::reveal)
+    }
+
     /// Whether a text names a fact of this message.
     pub(super) fn names(&self, fact: Fact, text: &Folded, channel: Channel) -> bool {
         let has = |value: &str| text.has_words(&Folded::of(value, Reading::Plain));
@@ -205,12 +210,15 @@ impl Sample<'_> {
             }),
             Fact::WayToPay => lender.ways_to_pay.iter().any(|way| has(way)),
             Fact::Contact => has(lender.phone) || has(lender.email),
-            Fact::OptOut => match channel {
-                Channel::Sms => has(lender.opt_out_sms),
-                Channel::Email | Channel::Push | Channel::Whatsapp | Channel::Call => {
-                    has(lender.opt_out_email)
-                }
-            },
+            Fact::OptOut => {
+                let line = match channel {
+                    Channel::Sms => lender.opt_out_sms,
+                    Channel::Email | Channel::Push | Channel::Whatsapp | Channel::Call => {
+                        lender.opt_out_email
+                    }
+                };
+                has(line) || self.opt_out_link().is_some_and(has)
+            }
         }
     }
 }

@@ -94,6 +94,29 @@ fn what_every_jurisdiction_says_of_bad_texts_is_as_recorded() {
 }
 
 #[test]
+fn the_customers_own_link_says_how_to_stop_the_messages() {
+    let sound = |html: &str| {
+        SOUND
+            .replace("<p>{{ lender_phone }} {{ opt_out }}</p>", html)
+            .replace("{{ opt_out }}", "{{ opt_out_link }}")
+    };
+    for seen in ["{{ opt_out_link }}", "<a href=\"{{ opt_out_link }}\">No quiero más mensajes</a>"] {
+        assert_eq!(
+            told(&sound(&format!("<p>{{{{ lender_phone }}}} {seen}</p>")), "CO"),
+            Vec::<String>::new()
+        );
+    }
+    for unseen in [
+        "<a href=\"{{ opt_out_link }}\"></a>",
+        "<a href=\"{{ opt_out_link }}\" hidden>Salir</a>",
+        "<a>{{ lender_email }}</a>",
+    ] {
+        let found = told(&sound(&format!("<p>{{{{ lender_phone }}}} {unseen}</p>")), "CO");
+        assert!(found.len() == 1 && found[0].contains("(opt_out)"), "{unseen}: {found:?}");
+    }
+}
+
+#[test]
 fn each_thing_that_must_be_said_is_missed_where_it_is_not() {
     assert_eq!(told(SOUND, "CO"), Vec::<String>::new());
     let html_opt_out = "<p>{{ lender_phone }} {{ opt_out }}</p>";

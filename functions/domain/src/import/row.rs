@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 
 use super::amount::parse_amount;
 use super::fields::{Fields, RowFields};
+use super::fold::fold;
 use super::header::Header;
 pub use super::header::HeaderError;
 use super::mapping::{Content, Mapping};
@@ -27,6 +28,24 @@ pub const CONSENT_FLOOR_ON: NaiveDate = match NaiveDate::from_ymd_opt(1970, 1, 1
     Some(day) => day,
     None => NaiveDate::MIN,
 };
+
+/// How lenders name the column that says who is a debtor, a guarantor or a reference, folded.
+const ROLE_NAMES: [&str; 14] = [
+    "rol",
+    "role",
+    "papel",
+    "calidad",
+    "tipo cliente",
+    "tipo de cliente",
+    "tipo deudor",
+    "tipo de deudor",
+    "vinculo",
+    "relacion",
+    "parentesco",
+    "tipo relacion",
+    "tipo de relacion",
+    "titularidad",
+];
 
 /// Reads the rows of one file.
 #[derive(Debug)]
@@ -88,6 +107,18 @@ impl RowParser {
     #[must_use]
     pub fn column(&self, index: usize) -> Option<&str> {
         self.header.get(index).map(|name| &**name)
+    }
+
+    /// A column that says by its name who stands in what relation to a debt, where the mapping reads none as that: without it
+    /// a reference counts as a debtor.
+    #[must_use]
+    pub fn unread_role(&self) -> Option<&str> {
+        let is_read = match &self.reader {
+            Reader::Accounts(reader) => reader.reads_role(),
+            Reader::Payments(_) => true,
+        };
+        let named = |name: &&str| ROLE_NAMES.contains(&&*fold(name));
+        self.header.iter().map(|name| &**name).filter(|_| !is_read).find(named)
     }
 
     /// The name of the column with the id that tells a row from its repetition.

@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 use super::error::{BuiltInError, Problem};
 use super::grounds::{Basis, Grounds};
 use crate::channel::{Channel, Purpose};
+use crate::locale::Country;
 
 /// Contact rules that cannot be used: what is wrong, under which key of the tenant's settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -115,6 +116,12 @@ pub enum AdjustProblem {
     /// A closed day that the holiday table does not hold.
     #[error("the day is outside the holiday table; expected a year that it holds")]
     OutsideTable,
+    /// A country whose holidays nobody named.
+    #[error(
+        "no table of holidays of {0} lies in the product, and no day is closed here; expected its public holidays, \
+         year by year"
+    )]
+    NoHolidays(Country),
     /// Nothing to adjust.
     #[error(
         "the profile has no rule for {purpose} by {channel}, so it is refused already; expected one that it allows"

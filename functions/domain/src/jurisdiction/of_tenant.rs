@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 
 use super::Jurisdiction;
 use super::adjust_error::{AdjustErrors, AdjustProblem, Mistakes};
@@ -43,16 +43,20 @@ impl TenantJurisdictions {
         for id in tenant.contact_rules.ids() {
             known(format!("contact_rules.{}", id.chars().take(40).collect::<String>()), id);
         }
-        let profiles = Self::profiles(&tenant.contact_rules, today, &mut mistakes);
+        let mut profiles = Self::profiles(&tenant.contact_rules, today, &mut mistakes);
         mistakes.refuse_any()?;
         let with_holidays = profiles.iter().map(|(id, profile)| (*id, with_holidays(profile))).collect();
+        profiles.values_mut().for_each(Jurisdiction::know_years_of_closed_days);
         let unruled = Self::profiles(&ContactRules::default(), today, &mut mistakes);
         let version = Jurisdiction::version;
         let is_changed = |id: &&'static str| profiles.get(id).map(version) != unruled.get(id).map(version);
         let changed = profiles.keys().copied().filter(is_changed).collect();
         let chosen = tenant.jurisdiction.clone();
         let countries = tenant.countries.clone();
-        Ok(Self { country: tenant.country, chosen, countries, profiles, with_holidays, changed })
+        let all = Self { country: tenant.country, chosen, countries, profiles, with_holidays, changed };
+        all.named_countries_have_holidays(&mut mistakes);
+        mistakes.refuse_any()?;
+        Ok(all)
     }
 
     fn profiles(
@@ -118,6 +122,15 @@ impl TenantJurisdictions {
         }
     }
 
+    /// A profile by its id as it holds for a customer of a country: one that serves any has the holidays of that country.
+    ///
+    /// # Errors
+    /// As [`TenantJurisdictions::named`].
+    pub fn named_in(&self, id: &str, country: Option<Country>) -> Result<&Jurisdiction, BuiltInError> {
+        let profile = self.named(id)?;
+        Ok(country.map_or(profile, |country| self.in_country(profile, country)))
+    }
+
     /// The profile that protects a customer: that of its own country, else the tenant's. One that serves any country has
     /// the holidays of the customer's, where they are known.
     ///
@@ -137,26 +150,51 @@ impl TenantJurisdictions {
         self.profiles.values().chain(self.with_holidays.values().flat_map(BTreeMap::values))
     }
 
+    /// Refuses a country that the tenant names, where nobody said which days are holidays.
+    fn named_countries_have_holidays(&self, mistakes: &mut Mistakes) {
+        let named = std::iter::once(&self.country).chain(&self.countries);
+        for (country, profile) in named.filter_map(|c| Some((*c, self.for_country(Some(*c)).ok()?))) {
+            if profile.needs_closed_days() && profile.closed_days.is_empty() {
+                let place = format!("contact_rules.{}.closed_days", profile.id);
+                mistakes.add(adjust::wrong(place, AdjustProblem::NoHolidays(country)));
+            }
+        }
+    }
+
     fn in_country<'a>(&'a self, profile: &'a Jurisdiction, country: Country) -> &'a Jurisdiction {
         self.with_holidays.get(profile.id()).and_then(|of| of.get(&country)).unwrap_or(profile)
     }
 }
 
-/// A profile that serves any country, and so has no holidays of its own, with those of each country that has a table.
+/// A profile that serves any country, with the holidays of each country that has a table.
 fn with_holidays(profile: &Jurisdiction) -> BTreeMap<Country, Jurisdiction> {
-    if profile.country.is_some() || profile.holidays.is_some() {
-        return BTreeMap::new();
-    }
-    let country = |id: &'static str| Some((Country::new(id).ok()?, profile.with_holidays(id)?));
+    let country = |id: &'static str| {
+        let country = Country::new(id).ok()?;
+        Some((country, profile.in_country(country)?))
+    };
     HolidayTable::built_in_ids().filter_map(country).collect()
 }
 
 impl Jurisdiction {
-    /// The profile with a built-in holiday table, outside of which every day is refused.
-    fn with_holidays(&self, id: &str) -> Option<Self> {
+    /// A profile that serves any country with the holidays of one, outside of whose years every day is refused; `None`
+    /// for a profile of a country, and for a country without a table.
+    #[must_use]
+    pub fn in_country(&self, country: Country) -> Option<Self> {
+        if self.country.is_some() {
+            return None;
+        }
+        let id = country.as_str();
         let holidays = Some(HolidayTable::built_in(id)?);
         let holiday_text = HolidayTable::built_in_text(id)?;
-        let words = format!("holidays = \"{id}\"\n");
-        Some(Self { holidays, holiday_text, ..self.clone() }.followed_by(&self.texts, words))
+        let (words, holiday_table) = (format!("holidays = \"{id}\"\n"), id.to_owned());
+        Some(Self { holidays, holiday_text, holiday_table, ..self.clone() }.followed_by(&self.texts, words))
+    }
+
+    /// A profile that serves any country knows only the years for which the lender closed days: what it has besides is
+    /// what most countries share, and no more than a start.
+    fn know_years_of_closed_days(&mut self) {
+        if self.country.is_none() {
+            self.known_years = Some(self.closed_days.keys().map(Datelike::year).collect());
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::adjust_tests::{adjusted, mistakes, reason, sent, tenant, today};
 use super::*;
+use crate::contact_check::ContactQuery;
 
 #[test]
 fn an_open_question_has_the_strict_answer_unless_the_tenant_gave_another() {
@@ -92,7 +93,9 @@ fn each_customer_gets_the_adjusted_profile_of_its_country() {
 
 #[test]
 fn a_profile_of_any_country_keeps_the_holidays_of_the_customers_own() {
-    let profiles = TenantJurisdictions::new(&tenant(""), today()).unwrap();
+    let bastille_day =
+        "[[contact_rules.DEFAULT.closed_days]]\non = \"2026-07-14\"\nreason = \"Bastille Day\"";
+    let profiles = TenantJurisdictions::new(&tenant(bastille_day), today()).unwrap();
     let of = |code: &str| profiles.for_country(Some(Country::new(code).unwrap())).unwrap();
     let told = |profile: &Jurisdiction, at: &str| reason(profile, Purpose::PreDue, Channel::Sms, at, &[]);
     // 25 May is a holiday of Argentina and nowhere near one of Brazil; 21 April is one of Brazil.
@@ -103,18 +106,54 @@ fn a_profile_of_any_country_keeps_the_holidays_of_the_customers_own() {
     assert_eq!([told(argentina, tiradentes), told(brazil, revolution)], ["ok", "ok"]);
     assert_eq!(told(brazil, tiradentes), "holiday profile");
     assert_eq!([told(france, revolution), told(france, tiradentes)], ["ok", "ok"]);
-    // Where there is a table, a day that it does not hold is refused; without one the weekday alone decides.
+    // Where there is a table, a day that it does not hold is refused; elsewhere a year for which the lender closed no day.
     let outside = "2031-05-26T12:00:00Z";
-    assert_eq!([told(argentina, outside), told(france, outside)], ["no_calendar profile", "ok"]);
+    assert_eq!([told(argentina, outside), told(france, outside)], ["no_calendar profile"; 2]);
+    let (next_year, bastille) = ("2027-05-26T12:00:00Z", "2026-07-14T12:00:00Z");
+    assert_eq!([told(argentina, next_year), told(france, next_year)], ["ok", "no_calendar profile"]);
+    assert_eq!(told(france, bastille), "closed_day contact_rules.DEFAULT.closed_days[0]");
+    assert_eq!(told(france, "2026-05-01T12:00:00Z"), "holiday profile");
+    let sooner = ContactQuery {
+        purpose: Purpose::PreDue,
+        channel: Channel::Sms,
+        at: "2025-12-30T12:00:00Z".parse().unwrap(),
+        time_zone: chrono_tz::UTC,
+        prior: &[],
+        agreed_hours: None,
+    };
+    assert_eq!(france.next_allowed_at(&sooner), "2026-01-02T08:00:00Z".parse().ok());
     let versions = [argentina.version(), brazil.version(), france.version()];
     assert!(versions[0] != versions[1] && versions[1] != versions[2] && versions[0] != versions[2]);
     assert_eq!(argentina.texts().last(), Some("holidays = \"AR\"\n"));
     // A tenant of such a country, and its customers of unknown country, have them too.
-    let mut own = tenant("");
+    let mut own = tenant(bastille_day);
     own.country = Country::new("AR").unwrap();
     own.jurisdiction = DEFAULT_ID.to_owned();
     let profiles = TenantJurisdictions::new(&own, today()).unwrap();
     assert_eq!(told(profiles.for_country(None).unwrap(), revolution), "holiday profile");
     assert_eq!(told(profiles.own().unwrap(), revolution), "holiday profile");
     assert_eq!(profiles.all().filter(|p| p.version() == argentina.version()).count(), 1);
+}
+
+#[test]
+fn a_country_whose_holidays_nobody_named_is_refused_by_its_key_and_its_customers_get_nothing() {
+    let mut named = tenant("");
+    named.countries = vec![Country::new("AR").unwrap(), Country::new("GT").unwrap()];
+    let told = TenantJurisdictions::new(&named, today()).unwrap_err().to_string();
+    assert!(told.starts_with("contact_rules.DEFAULT.closed_days: no table of holidays of GT"), "{told}");
+    let mut own = tenant("");
+    own.country = Country::new("GT").unwrap();
+    own.jurisdiction = DEFAULT_ID.to_owned();
+    assert!(TenantJurisdictions::new(&own, today()).is_err());
+    own.contact_rules =
+        tenant("[[contact_rules.DEFAULT.closed_days]]\non = \"2026-09-15\"\nreason = \"r\"").contact_rules;
+    let profiles = TenantJurisdictions::new(&own, today()).unwrap();
+    let at = |on: &str| reason(profiles.own().unwrap(), Purpose::PreDue, Channel::Sms, on, &[]);
+    assert_eq!(at("2026-09-15T12:00:00Z"), "closed_day contact_rules.DEFAULT.closed_days[0]");
+    assert_eq!(at("2026-09-16T12:00:00Z"), "ok");
+    // A country that the lender did not name, of a customer whom it has all the same.
+    let profiles = TenantJurisdictions::new(&tenant(""), today()).unwrap();
+    let stranger = profiles.for_country(Some(Country::new("GT").unwrap())).unwrap();
+    let told = reason(stranger, Purpose::PreDue, Channel::Sms, "2026-09-16T12:00:00Z", &[]);
+    assert_eq!(told, "no_calendar profile");
 }

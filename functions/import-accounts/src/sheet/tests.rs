@@ -67,7 +67,7 @@ fn numbers_have_no_float_noise_and_days_may_be_serials_or_text() {
         sheet.write(5, 4, 46_053).unwrap();
     });
     let (summary, outcomes) = read(&bytes, &in_sheet()).unwrap();
-    assert_eq!(summary, ReadSummary { rows: 5, records: 5, bad: 0, repeated: 0, blank: 0 });
+    assert_eq!(summary, ReadSummary { rows: 5, records: 5, bad: 0, repeated: 0, blank: 0, roles_unread: 0 });
     let payments: Vec<_> = outcomes
         .iter()
         .map(|outcome| match outcome {

@@ -97,6 +97,14 @@ fn every_customer_is_judged_by_the_law_of_its_own_country() {
     let found =
         closed(with_c_abroad("DEFAULT", Some("date,name\n2026-03-31,A day of its own\n"), &[]).check());
     assert_eq!(found.first(), Some(&(Rule::Holiday, Some("C".into()))), "{found:?}");
+    // Where there is neither a table of the country nor one of the lender, no year is known.
+    let mut nobody = with_c_abroad("DEFAULT", None, &[]);
+    nobody.countries.holidays.clear();
+    let found = closed(nobody.check());
+    assert!(
+        found.iter().all(|v| *v == (Rule::NoCalendar, Some("C".into()))) && !found.is_empty(),
+        "{found:?}"
+    );
     let mut unknown = with_c_abroad("XX", None, &[]);
     unknown.countries.profiles.clear();
     let told = unknown.try_check().unwrap_err().to_string();

@@ -17,6 +17,7 @@ use domain::channel::{Channel, Purpose};
 use domain::contact::Contact;
 use domain::contact_check::{ContactAnswer, ContactQuery};
 use domain::jurisdiction::{BuiltInError, Jurisdiction, TenantJurisdictions};
+use domain::locale::Country;
 use domain::tenant::Tenant;
 use runtime::decision_log::local;
 use serde::Deserialize;
@@ -31,7 +32,7 @@ const PRIOR_MAX: usize = 10_000;
 pub(crate) struct CheckContactArguments {
     /// A CSV file of questions: id, jurisdiction, timezone, purpose, channel, at, prior; other columns are ignored. It is
     /// answered by the bare profiles, unless a tenant is given.
-    #[arg(long, conflicts_with_all = ["jurisdiction", "purpose", "channel", "at", "prior", "time_zone"])]
+    #[arg(long, conflicts_with_all = ["jurisdiction", "country", "purpose", "channel", "at", "prior", "time_zone"])]
     vectors: Option<PathBuf>,
     /// The settings of a tenant, as TOML: its own contact rules are laid over the profiles, and open legal questions that
     /// it does not answer have the strict answer.
@@ -40,6 +41,10 @@ pub(crate) struct CheckContactArguments {
     /// The profile, such as CO; the tenant's own where a tenant is given and no profile.
     #[arg(long, required_unless_present_any = ["vectors", "tenant"])]
     jurisdiction: Option<String>,
+    /// The customer's country, such as AR: its holidays are asked where the profile is one of any country. With a tenant
+    /// and no profile, the profile that protects a customer of that country answers.
+    #[arg(long)]
+    country: Option<String>,
     /// What for: pre_due, overdue, transactional, requested or marketing.
     #[arg(long, required_unless_present = "vectors")]
     purpose: Option<String>,
@@ -89,17 +94,34 @@ const fn answered() -> bool {
 enum Profiles {
     BuiltIn,
     OfTenant(Box<TenantJurisdictions>),
+    InCountry(Box<Jurisdiction>),
 }
 
 impl Profiles {
-    fn read(tenant: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = tenant else { return Ok(Self::BuiltIn) };
+    fn read(tenant: Option<&Path>, asked: Option<&str>, country: Option<Country>) -> anyhow::Result<Self> {
+        let in_country = |profile: &Jurisdiction| {
+            let profile = country.and_then(|country| profile.in_country(country));
+            profile.map(|profile| Self::InCountry(Box::new(profile)))
+        };
+        let bare = || Jurisdiction::built_in(asked.unwrap_or_default()).context("jurisdiction");
+        let Some(path) = tenant else {
+            return match country {
+                None => Ok(Self::BuiltIn),
+                Some(_) => bare().map(|profile| in_country(profile).unwrap_or(Self::BuiltIn)),
+            };
+        };
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("the settings {} cannot be read", path.display()))?;
         let place = || format!("{}", path.display());
         let tenant: Tenant = toml::from_str(&text).with_context(place)?;
         let today = clock::now().with_timezone(&tenant.time_zone).date_naive();
-        Ok(Self::OfTenant(Box::new(TenantJurisdictions::new(&tenant, today).with_context(place)?)))
+        let profiles = TenantJurisdictions::new(&tenant, today).with_context(place)?;
+        let Some(_) = country else { return Ok(Self::OfTenant(Box::new(profiles))) };
+        let profile = match asked {
+            Some(id) => profiles.named_in(id, country).context("jurisdiction")?,
+            None => profiles.for_country(country)?,
+        };
+        Ok(Self::InCountry(Box::new(profile.clone())))
     }
 
     /// The profile of an id; of none, the one that the tenant chose.
@@ -108,6 +130,7 @@ impl Profiles {
             Self::OfTenant(profiles) if id.is_empty() => profiles.own(),
             Self::OfTenant(profiles) => profiles.named(id),
             Self::BuiltIn => Jurisdiction::built_in(id),
+            Self::InCountry(profile) => Ok(profile),
         }
     }
 }
@@ -180,16 +203,26 @@ impl<'a> Question<'a> {
 }
 
 pub(crate) fn check_contact(arguments: CheckContactArguments) -> anyhow::Result<ExitCode> {
-    let CheckContactArguments { vectors, tenant, jurisdiction, purpose, channel, at, prior, time_zone } =
-        arguments;
-    let profiles = Profiles::read(tenant.as_deref())?;
-    if let Some(file) = vectors {
-        return vectors::check_file(&file, &profiles);
-    }
+    let CheckContactArguments {
+        vectors,
+        tenant,
+        jurisdiction,
+        country,
+        purpose,
+        channel,
+        at,
+        prior,
+        time_zone,
+    } = arguments;
+    let country = country.map(|code| Country::new(&code)).transpose().context("--country")?;
     for (key, given) in [("--jurisdiction", &jurisdiction), ("--time-zone", &time_zone)] {
         if given.as_ref().is_some_and(|text| text.trim().is_empty()) {
             bail!("{key} is empty; expected a name, or the argument left out");
         }
+    }
+    let profiles = Profiles::read(tenant.as_deref(), jurisdiction.as_deref(), country)?;
+    if let Some(file) = vectors {
+        return vectors::check_file(&file, &profiles);
     }
     let (Some(purpose), Some(channel), Some(at)) = (purpose, channel, at) else {
         bail!("a question needs --purpose, --channel and --at");

@@ -72,6 +72,8 @@ struct Listing {
     bad: u64,
     repeated: u64,
     blank: u64,
+    /// Good rows with a column that is named like a role and that the mapping does not read; counted in a dry run.
+    roles_unread: u64,
     customers: usize,
     /// What became of the good rows; nothing in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,6 +132,7 @@ fn dry_run(arguments: &ImportArguments, mapping: &Mapping) -> anyhow::Result<Exi
     listing.customers = customers.len();
     (listing.rows, listing.records) = (summary.rows, summary.records);
     (listing.bad, listing.repeated, listing.blank) = (summary.bad, summary.repeated, summary.blank);
+    listing.roles_unread = summary.roles_unread;
     print_listing(&listing, arguments.json)
 }
 
@@ -243,6 +246,13 @@ fn print_listing(listing: &Listing, json: bool) -> anyhow::Result<ExitCode> {
         let Listing { rows, records, bad, repeated, blank, customers, .. } = listing;
         tell!(
             "{rows} rows: {records} good of {customers} customers, {bad} bad, {repeated} repeated, {blank} blank"
+        );
+    }
+    if listing.roles_unread > 0 && !json {
+        tell!(
+            "warning: {} rows have a column that looks like the role of the person, and the mapping has no customer.role: \
+             all of them count as debtors, references too",
+            listing.roles_unread
         );
     }
     if let Some(counts) = listing.stored.filter(|_| !json) {

@@ -1,6 +1,6 @@
 //! `cargo puntual phone`: whether a telephone number can be one, its E.164 form and its type.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -8,7 +8,8 @@ use clap::Args;
 use domain::csv_text::neutralise_csv;
 use domain::locale::Country;
 use domain::phone::parse;
-use serde::Deserialize;
+
+use crate::cases::{Case, Cases, UnreadableRow};
 
 /// Reads a telephone number as an import would.
 #[derive(Debug, Args)]
@@ -24,31 +25,9 @@ pub(crate) struct PhoneArguments {
     vectors: Option<PathBuf>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Case {
-    default_region: String,
-    input: String,
-}
-
 pub(crate) fn phone(arguments: PhoneArguments) -> anyhow::Result<ExitCode> {
     if let Some(path) = &arguments.vectors {
-        let mut reader = csv::Reader::from_path(path)
-            .with_context(|| format!("the file {} cannot be read", path.display()))?;
-        let mut writer = csv::Writer::from_writer(crate::output::stdout());
-        writer.write_record(["input", "valid", "e164", "type"])?;
-        for case in reader.deserialize::<Case>() {
-            let case = case.with_context(|| format!("{}", path.display()))?;
-            let region = Country::new(&case.default_region).context("default_region")?;
-            let row = match parse(region, &case.input) {
-                Ok(phone) => {
-                    [echo(&case.input), "true".into(), phone.e164.reveal().into(), phone.kind.to_string()]
-                }
-                Err(_) => [echo(&case.input), "false".into(), String::new(), "unknown".into()],
-            };
-            writer.write_record(row)?;
-        }
-        writer.flush()?;
-        return Ok(ExitCode::SUCCESS);
+        return read_file(path);
     }
     let region = Country::new(&arguments.region.unwrap_or_default()).context("--region")?;
     match parse(region, &arguments.number.unwrap_or_default()) {
@@ -61,6 +40,37 @@ pub(crate) fn phone(arguments: PhoneArguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Reads every number of a file. A row that cannot be read, or names no country, is an error in its line, and costs no
+/// other.
+fn read_file(path: &Path) -> anyhow::Result<ExitCode> {
+    let place = || format!("{}", path.display());
+    let mut cases = Cases::open(path, ["default_region", "input"])?;
+    let mut writer = csv::Writer::from_writer(crate::output::stdout());
+    writer.write_record(["input", "valid", "e164", "type"])?;
+    let mut bad = 0_usize;
+    while let Some(Case { line, fields }) = cases.next().with_context(place)? {
+        let (input, region) = match fields {
+            Ok([region, input]) => (input, Country::new(&region).context("default_region")),
+            Err(UnreadableRow { there: [_, input], problem }) => (input, Err(anyhow::Error::msg(problem))),
+        };
+        let row = match region.map(|region| parse(region, &input)) {
+            Ok(Ok(phone)) => {
+                [echo(&input), "true".into(), phone.e164.reveal().into(), phone.kind.to_string()]
+            }
+            Ok(Err(_)) => [echo(&input), "false".into(), String::new(), "unknown".into()],
+            Err(problem) => {
+                bad += 1;
+                // A number is nobody else's business, so the line alone says which row it is.
+                tell!("line {line}: {problem:#}");
+                [echo(&input), "false".into(), String::new(), "error".into()]
+            }
+        };
+        writer.write_record(row)?;
+    }
+    writer.flush()?;
+    Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The input as it was, unless a spreadsheet could take it for a formula: what has neither letters nor operators but

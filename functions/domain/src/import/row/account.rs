@@ -117,6 +117,11 @@ impl AccountReader {
         }
     }
 
+    /// Whether a column says who is a debtor and who is not.
+    pub(super) fn reads_role(&self) -> bool {
+        self.role.is_some()
+    }
+
     /// The record, or `None` with the errors on the row. Every column is read, whatever came before.
     pub(super) fn read<F: Fields + ?Sized>(
         &self,

@@ -1,6 +1,7 @@
 //! One answer in words, for a compliance officer: the article, what else is needed, and what the law leaves open.
 
 use chrono::{DateTime, FixedOffset};
+use domain::calendar::{COMMON_ID, HolidayTable};
 use domain::contact_check::ContactAnswer;
 use domain::jurisdiction::{Adjustment, ContactRules, Jurisdiction, Requirement};
 use runtime::decision_log::local;
@@ -15,7 +16,8 @@ pub(super) fn say(question: &Question<'_>) {
     match question.answer() {
         ContactAnswer::Allowed(permission) => {
             let cite = permission.cite.unwrap_or("no article");
-            say!("Allowed: {what}.\nGrounds: {cite} ({}; {profile}).", permission.basis.as_str());
+            say!("{}: {what}.", allowed(question));
+            say!("Grounds: {cite} ({}; {profile}).", permission.basis.as_str());
             if permission.exempt {
                 say!("Exempt: neither hours nor limits apply.");
             }
@@ -31,8 +33,53 @@ pub(super) fn say(question: &Question<'_>) {
             say!("Next allowed: {}.", next(question.next_allowed_at()));
         }
     }
+    say_holidays(question);
     say_what_is_needed(question);
     say_open_questions(question);
+}
+
+/// That a contact is allowed, with what this hangs on: gates that no moment opens, and open questions whose strict answer
+/// refuses it.
+fn allowed(question: &Question<'_>) -> String {
+    let profile = question.jurisdiction;
+    let requires = profile.requires(question.purpose, question.channel);
+    if !requires.is_empty() {
+        let gates: Vec<&str> = requires.iter().map(|gate| gate.as_str()).collect();
+        return format!("Allowed only with {}", gates.join(" and "));
+    }
+    let is_strict = strict(question).is_none_or(|strict| strict.check(&question.query()).is_allowed());
+    let open: Vec<&str> = profile
+        .questions_about(question.purpose, question.channel)
+        .filter(|open| !is_strict && profile.answer_to(open).is_some_and(|id| id != open.strict))
+        .map(|open| open.id.as_str())
+        .collect();
+    if open.is_empty() {
+        "Allowed".to_owned()
+    } else {
+        format!("Allowed only under the open question {}", open.join(", "))
+    }
+}
+
+/// Which holidays a profile of any country was asked with.
+fn say_holidays(question: &Question<'_>) {
+    let profile = question.jurisdiction;
+    if profile.country().is_some() {
+        return;
+    }
+    let (table, years) = (profile.holiday_table(), profile.holidays().map_or(0, HolidayTable::last_year));
+    if table != COMMON_ID {
+        say!("Holidays: those of {table}, to {years}; a day outside the table is refused.");
+        return;
+    }
+    say!(
+        "Holidays: the table {table} (1 January, Good Friday, 1 May, 25 December), to {years}, because no country with a \
+         table was named (--country); a day outside the table is refused."
+    );
+    say!(
+        "  A lender closes the other holidays of its customers' countries itself, under contact_rules.{}.closed_days; \
+         a year for which it closed no day is refused.",
+        profile.id()
+    );
 }
 
 fn moment(question: &Question<'_>) -> String {
@@ -108,16 +155,25 @@ fn say_open_questions(question: &Question<'_>) {
         }
         say!("  Answered with {id}: {}.", means(id));
         say!("  The strict answer, {}: {}. {}", open.strict, means(&open.strict), strictly(question));
-        say!("  A tenant that records no other answer has the strict one.");
+        say!(
+            "  A tenant that records no other answer has the strict one: ask with --tenant FILE, or answer {:?} under \
+             contact_rules.{}.answers.{}.",
+            open.strict,
+            profile.id(),
+            open.id
+        );
     }
+}
+
+/// The profile with the strict answers to all of its questions.
+fn strict(question: &Question<'_>) -> Option<Jurisdiction> {
+    let base = Jurisdiction::built_in(question.jurisdiction.id()).ok()?;
+    base.adjusted(&ContactRules::default(), clock::now().date_naive()).ok()
 }
 
 /// What the profile says with the strict answers to all of its questions.
 fn strictly(question: &Question<'_>) -> String {
-    let strict = Jurisdiction::built_in(question.jurisdiction.id())
-        .ok()
-        .and_then(|base| base.adjusted(&ContactRules::default(), clock::now().date_naive()).ok());
-    let Some(strict) = strict else { return "It cannot be said.".to_owned() };
+    let Some(strict) = strict(question) else { return "It cannot be said.".to_owned() };
     match strict.check(&question.query()) {
         ContactAnswer::Allowed(_) => "It allows the contact, too.".to_owned(),
         ContactAnswer::Refused(refusal) => {
