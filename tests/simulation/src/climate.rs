@@ -66,7 +66,22 @@ pub(crate) struct Climate {
 /// Five minutes.
 pub(crate) const SKEW_MS_MAX: i64 = 5 * 60 * 1_000;
 
+/// How often a provider takes a message and nobody knows, reports, and reports late, where somebody is asked about it;
+/// of a thousand, at least.
+const DOUBTFUL: (i64, i64, i64) = (300, 900, 700);
+
 impl Climate {
+    /// The same where there is more that nobody knows for now.
+    pub(crate) fn with_late_events(self) -> Self {
+        let (mute, reports, late) = DOUBTFUL;
+        Self {
+            provider_mute: self.provider_mute.max(mute),
+            reports: self.reports.max(reports),
+            event_late: self.event_late.max(late),
+            ..self
+        }
+    }
+
     /// Rolls a climate. One world in ten has fair weather, which shows what the pipeline does when nothing fails.
     pub(crate) fn roll(dice: &mut Dice) -> Self {
         if dice.happens(100) {

@@ -26,8 +26,6 @@ use crate::world::World;
 
 /// How many worlds share a database before it is made anew, so that it stays small.
 const WORLDS_PER_DATABASE: u32 = 200;
-/// How many of a thousand events come late at least where an operator settles what is unknown.
-const OPERATOR_LATE: i64 = 600;
 /// How far ahead touches may wait at the end of a world, in days.
 const WAITING_DAYS: u64 = 20;
 /// How many waiting touches of a shard and day are read.
@@ -200,10 +198,8 @@ impl Simulator {
         let climate = Climate::roll(&mut dice);
         // A rate holds as far as the clocks of its senders agree.
         let climate = if world.paced { Climate { skew_ms: 0, ..climate } } else { climate };
-        // An operator is asked about what the provider says late.
-        let late =
-            if world.words.is_empty() { climate.event_late } else { climate.event_late.max(OPERATOR_LATE) };
-        let climate = Climate { event_late: late, ..climate };
+        // An operator is asked about messages of which the provider says late what became of them.
+        let climate = if world.words.is_empty() { climate } else { climate.with_late_events() };
         let ledger = Ledger::new(&world);
         let scene = Scene::new(dice, climate, world.begins_at, options.trace);
         let store = under_weather(&self.raw, &scene);

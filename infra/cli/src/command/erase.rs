@@ -53,7 +53,7 @@ pub(crate) async fn erase(arguments: EraseArguments) -> anyhow::Result<ExitCode>
     match store.erase_customer(&scope, &customer, now).await? {
         Erased::Made { items, kept } => {
             store.compact().context("what was erased may still be read in the file of the database")?;
-            let messages = forget_messages(&arguments.out, &[customer.clone()])?;
+            let messages = forget_messages(&arguments.out, std::slice::from_ref(&customer))?;
             say!("erased {customer}: {items} items; the audit trail and its chain stay");
             if messages > 0 {
                 say!("{messages} messages of this machine have no address and no text any more");
