@@ -277,6 +277,11 @@ fn the_profile_of_any_country_says_whose_holidays_it_was_asked_with() {
     assert!(asked(0, &revolution).starts_with("Allowed: overdue by sms"));
     assert!(asked(0, &["--at", "2031-05-26T10:00:00-03:00"]).contains("Reason: no_calendar"));
     assert!(asked(1, &[&may[..], &["--country", "Argentina"]].concat()).contains("--country"));
+    let nowhere = asked(1, &[&revolution[..], &["--country", "GT"]].concat());
+    assert!(
+        nowhere.contains("contact_rules.DEFAULT.closed_days") && !nowhere.contains("Allowed"),
+        "{nowhere}"
+    );
 }
 
 #[test]

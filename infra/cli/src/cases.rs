@@ -4,11 +4,14 @@
 //! cannot be read costs no other: it comes with its line, and never with an answer.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
+/// The longest header that is looked at for the ending of lines.
+const HEADER_BYTES_MAX: u64 = 1 << 20;
 /// The most rows of a file.
 const ROWS_MAX: usize = 10_000_000;
 /// How many edits make one column's name out of another that is probably meant, for names of up to four letters and for
@@ -22,6 +25,8 @@ pub(crate) struct Cases<const N: usize> {
     places: [usize; N],
     width: usize,
     rows: usize,
+    /// 1 where lines end in CR LF: a record then begins, for the reader, before the LF of the line above.
+    lines_ahead: u64,
 }
 
 /// One row.
@@ -57,7 +62,8 @@ impl<const N: usize> Cases<N> {
         for (other, known) in others.filter_map(|name| Some((name, meant_by(name, &columns)?))) {
             tell!("warning: {}: the column {other:?} is ignored; {known:?} is read", path.display());
         }
-        Ok(Self { reader, places, width: names.len(), rows: 0 })
+        let lines_ahead = u64::from(ends_in_cr_lf(path).with_context(place)?);
+        Ok(Self { reader, places, width: names.len(), rows: 0, lines_ahead })
     }
 
     /// The next row; `None` after the last.
@@ -73,7 +79,7 @@ impl<const N: usize> Cases<N> {
         if self.rows > ROWS_MAX {
             bail!("the file has more than {ROWS_MAX} rows; expected it in parts");
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, csv::Position::line) + self.lines_ahead;
         let field = |place: usize| record.get(place).unwrap_or_default();
         let fields = self.places.map(|place| String::from_utf8_lossy(field(place)).into_owned());
         let problem = if record.len() != self.width {
@@ -91,6 +97,13 @@ impl<const N: usize> Cases<N> {
             },
         }))
     }
+}
+
+/// Whether the first line of a file ends in CR LF.
+fn ends_in_cr_lf(path: &Path) -> std::io::Result<bool> {
+    let mut first = Vec::new();
+    BufReader::new(File::open(path)?.take(HEADER_BYTES_MAX)).read_until(b'\n', &mut first)?;
+    Ok(first.ends_with(b"\r\n"))
 }
 
 /// Where the columns stand in a header; each must be there once.
@@ -165,6 +178,16 @@ mod tests {
         }
         for (other, known) in [("Purpose", "purpose"), ("time zone", "timezone"), ("chanel", "channel")] {
             assert_eq!(meant_by(other, &columns), Some(known));
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_however_they_end() {
+        for ending in ["\n", "\r\n"] {
+            let file = file(["id,timezone,at", "1,a,b", "2,a,b", "3"].join(ending).as_bytes());
+            let mut cases = Cases::open(file.path(), ["id", "timezone", "at"]).unwrap();
+            let lines: Vec<u64> = std::iter::from_fn(|| Some(cases.next().unwrap()?.line)).collect();
+            assert_eq!(lines, [2, 3, 4], "{ending:?}");
         }
     }
 

@@ -99,15 +99,10 @@ enum Profiles {
 
 impl Profiles {
     fn read(tenant: Option<&Path>, asked: Option<&str>, country: Option<Country>) -> anyhow::Result<Self> {
-        let in_country = |profile: &Jurisdiction| {
-            let profile = country.and_then(|country| profile.in_country(country));
-            profile.map(|profile| Self::InCountry(Box::new(profile)))
-        };
-        let bare = || Jurisdiction::built_in(asked.unwrap_or_default()).context("jurisdiction");
         let Some(path) = tenant else {
             return match country {
                 None => Ok(Self::BuiltIn),
-                Some(_) => bare().map(|profile| in_country(profile).unwrap_or(Self::BuiltIn)),
+                Some(country) => Self::in_country(asked.unwrap_or_default(), country),
             };
         };
         let text = std::fs::read_to_string(path)
@@ -122,6 +117,19 @@ impl Profiles {
             None => profiles.for_country(country)?,
         };
         Ok(Self::InCountry(Box::new(profile.clone())))
+    }
+
+    /// The bare profile of an id as it is asked for a country.
+    fn in_country(id: &str, country: Country) -> anyhow::Result<Self> {
+        let profile = Jurisdiction::built_in(id).context("jurisdiction")?;
+        match profile.in_country(country) {
+            Some(profile) => Ok(Self::InCountry(Box::new(profile))),
+            None if profile.country().is_some() => Ok(Self::BuiltIn),
+            None => bail!(
+                "--country {country}: no table of its holidays lies in the product; expected --tenant with the lender's \
+                 own under contact_rules.{id}.closed_days"
+            ),
+        }
     }
 
     /// The profile of an id; of none, the one that the tenant chose.
