@@ -180,7 +180,8 @@ fn verified(folder: &TempDir) -> Value {
     let (out, file) = (path(folder.path()), path(&folder.path().join("evidence.json")));
     run_to(0, &["evidence", "--customer", "ana", "--folder", &out, "--out", &file]);
     run_to(0, &["verify", &file]);
-    serde_json::from_str(&fs::read_to_string(&file).unwrap()).expect("evidence is JSON")
+    serde_json::from_str(&fs::read_to_string(&file).expect("the evidence was written"))
+        .expect("evidence is JSON")
 }
 
 #[tokio::test]
