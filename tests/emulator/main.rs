@@ -21,6 +21,8 @@ use people::Caller;
 use poll::{LOOKS_MAX, until};
 use provider::{Message, Recorded};
 
+/// After how many scans everybody must have a message.
+const SCANS_MAX: u32 = 5;
 /// How often a message is received before it is a dead letter, as the template says.
 const RECEIVED_MAX: &str = "5";
 
@@ -39,7 +41,7 @@ fn from_an_empty_stack_to_reminders_that_are_recorded_once() {
     make_tenant(&deployment, &administrator, &lender);
     import(&deployment, &lender, false);
     let scans = scan(&deployment, &administrator, 0);
-    let sent = sent_to_everybody(&deployment.aws);
+    let (sent, scans) = sent_to_everybody(&deployment, &administrator, scans);
     let recorded = recorded(&deployment, "sent");
     let key = provider::tag_key(&deployment);
     report(&deployment, &sent, &recorded, &key);
@@ -125,20 +127,29 @@ fn messages(aws: &Aws) -> (Vec<Message>, Vec<Message>) {
     (provider::email(aws), provider::sms(aws))
 }
 
-/// Waits until every customer has its message, and reads them.
-fn sent_to_everybody(aws: &Aws) -> (Vec<Message>, Vec<Message>) {
-    let sent = until("the messages", LOOKS_MAX, || {
-        let sent = messages(aws);
-        (sent.0.len() + sent.1.len() >= CUSTOMERS).then_some(sent)
-    });
-    assert_eq!((sent.0.len(), sent.1.len()), (CUSTOMERS / 2, CUSTOMERS / 2));
-    for message in sent.0.iter().chain(&sent.1) {
-        assert!(
-            message.text.contains("Crédito Andino") || message.text.contains("Credito Andino"),
-            "{message:?}"
-        );
+/// Waits until every customer has its message; reads them, and says how many scans there were by then.
+///
+/// A busy machine starts a call too late now and then. Such a message is put back before the call, and a later scan
+/// finds it.
+fn sent_to_everybody(
+    deployment: &Deployment,
+    administrator: &Caller,
+    mut scans: usize,
+) -> ((Vec<Message>, Vec<Message>), usize) {
+    for _ in 0..SCANS_MAX {
+        queues_are_empty(&deployment.aws);
+        let sent = messages(&deployment.aws);
+        if sent.0.len() + sent.1.len() >= CUSTOMERS {
+            assert_eq!((sent.0.len(), sent.1.len()), (CUSTOMERS / 2, CUSTOMERS / 2));
+            for message in sent.0.iter().chain(&sent.1) {
+                let lender = ["Crédito Andino", "Credito Andino"];
+                assert!(lender.iter().any(|name| message.text.contains(name)), "{message:?}");
+            }
+            return (sent, scans);
+        }
+        scans = scan(deployment, administrator, scans);
     }
-    sent
+    panic!("not everybody has a message after {SCANS_MAX} scans");
 }
 
 /// What is on record about every customer, once all of it has this state.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 /// How long apart something is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// For how many looks an answer of the stack is waited for: three minutes. A schedule alone takes one and more.
-pub(crate) const LOOKS_MAX: u32 = 900;
+/// For how many looks an answer of the stack is waited for: ten minutes. A schedule alone takes one and more, and a busy
+/// machine starts the functions slowly.
+pub(crate) const LOOKS_MAX: u32 = 3_000;
 /// For how many looks builds and a deployment are waited for: an hour, which a first build on a small machine needs.
 pub(crate) const BUILD_LOOKS_MAX: u32 = 18_000;
 

@@ -137,27 +137,33 @@ struct Names {
 
 /// What the emulator judges otherwise than AWS, put right by a policy beside the template's.
 ///
-/// It asks for `ses:SendEmail` on everything, where AWS asks for the identity and the configuration set, and it looks for
-/// every schedule in the group `default`, whatever its group is.
+/// It asks for `ses:SendEmail` on everything, where AWS asks for the identity and the configuration set. It looks for
+/// every schedule in the group `default`, whatever its group is. And it asks for `sqs:SendMessageBatch`, which AWS does
+/// not have: there `sqs:SendMessage` is asked for a batch, too.
 pub(crate) fn put_right_what_the_emulator_misjudges(deployment: &Deployment) {
-    let schedules = format!("arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/*");
-    let all = json!([
+    let allow = |actions: &[&str], resource: Value| json!({ "Effect": "Allow", "Action": actions, "Resource": resource });
+    let schedules = json!(format!("arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/*"));
+    let of_schedules = [
         "scheduler:CreateSchedule",
         "scheduler:DeleteSchedule",
         "scheduler:GetSchedule",
-        "scheduler:UpdateSchedule"
-    ]);
-    let more = [
-        ("SendEmailRole", json!(["ses:SendEmail"]), "*"),
-        ("ScanDueRole", all.clone(), &schedules),
-        ("PlanShardRole", json!(["scheduler:CreateSchedule"]), &schedules),
-        ("HttpApiRole", all, &schedules),
+        "scheduler:UpdateSchedule",
     ];
-    for (role, actions, resource) in more {
-        let policy = json!({
-            "Version": "2012-10-17",
-            "Statement": [{ "Effect": "Allow", "Action": actions, "Resource": resource }],
-        });
+    let batches = |queues: &[&str]| {
+        let arn = |queue: &&str| format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-{queue}");
+        allow(&["sqs:SendMessageBatch"], json!(queues.iter().map(arn).collect::<Vec<_>>()))
+    };
+    let channels = batches(&["email", "sms"]);
+    let more = [
+        ("ScanDueRole", vec![batches(&["plan", "email", "sms"]), allow(&of_schedules, schedules.clone())]),
+        ("PlanShardRole", vec![channels.clone(), allow(&["scheduler:CreateSchedule"], schedules.clone())]),
+        ("SendEmailRole", vec![channels.clone(), allow(&["ses:SendEmail"], json!("*"))]),
+        ("SendSmsRole", vec![channels.clone()]),
+        ("RecordDeliveryRole", vec![channels]),
+        ("HttpApiRole", vec![allow(&of_schedules, schedules)]),
+    ];
+    for (role, statements) in more {
+        let policy = json!({ "Version": "2012-10-17", "Statement": statements });
         let (name, text) = (deployment.resource(role), policy.to_string());
         let fields = [("RoleName", name.as_str()), ("PolicyName", "emulator"), ("PolicyDocument", &text)];
         deployment.aws.form("iam", "2010-05-08", "PutRolePolicy", &fields).ok();
