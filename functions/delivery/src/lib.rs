@@ -27,7 +27,7 @@ use domain::verdict::Decision;
 use runtime::batch::{each_job, each_job_at_once};
 use runtime::decision_log::{DecisionLine, DecisionLog, DecisionSource};
 use runtime::job::{Job, TouchJob, WavePlace};
-use runtime::metric::{Count, Step, count, count_for, timed};
+use runtime::metric::{Count, Step, count, count_for, timer};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules};
 use runtime::trace::TraceId;
@@ -189,7 +189,9 @@ pub enum DeliveryError {
 pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
     let watch = deps.pace.watch(now);
     let one = async |job: TouchJob| {
-        let delivered = timed(Step::Deliver, deliver_by(deps, &job, watch.clone())).await?;
+        let timer = timer(Step::Deliver);
+        let delivered = deliver_by(deps, &job, watch.clone()).await?;
+        drop(timer);
         count_delivered(&delivered);
         tracing::info!(
             trace = %TraceId::of_day(&job.tenant, job.on), tenant = %job.tenant, customer = %job.customer, touch = %job.touch, channel = %job.channel,

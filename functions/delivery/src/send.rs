@@ -14,7 +14,7 @@ use domain::planner::Rules;
 use domain::template::Message;
 use domain::touch::Touch;
 use runtime::decision_log::local;
-use runtime::metric::{Step, timed};
+use runtime::metric::{Step, timer};
 use runtime::rules::TenantRules;
 use store::{Change, CustomerFacts, TouchError};
 
@@ -63,7 +63,9 @@ impl AtHand<'_> {
             return self.missed(go, going).await;
         }
         going.permit = None;
-        let outcome = timed(Step::Call, self.call_provider(go.touch, now)).await;
+        let call = timer(Step::Call);
+        let outcome = self.call_provider(go.touch, now).await;
+        drop(call);
         if matches!(outcome, Outcome::Throttled { .. }) {
             self.slow_down(go.watch.now()).await;
         }
@@ -141,8 +143,9 @@ impl AtHand<'_> {
                 (store::Outcome::Failed { reason }, Delivered::Failed)
             }
         };
-        let settle = async || deps.store.settle(&tenant.tenant.id, go.claim, &settlement, now).await;
-        timed(Step::Settle, write_down(touch, settle)).await?;
+        let _timer = timer(Step::Settle);
+        write_down(touch, async || deps.store.settle(&tenant.tenant.id, go.claim, &settlement, now).await)
+            .await?;
         Ok(delivered)
     }
 

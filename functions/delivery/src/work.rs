@@ -11,7 +11,7 @@ use domain::send_rate::Slot;
 use domain::touch::Touch;
 use runtime::decision_log::DecisionSource;
 use runtime::job::TouchJob;
-use runtime::metric::{Step, timed};
+use runtime::metric::{Step, timer};
 use runtime::rules::{TenantRules, suppressed_channels};
 use store::{ClaimConflict, ClaimError, CustomerFacts, HeldClaim, Recording, WaveKey};
 
@@ -278,7 +278,8 @@ impl AtHand<'_> {
         };
         let claimed = match second {
             None => {
-                timed(Step::Claim, deps.store.claim(&rules.scope(), touch, &facts.fence, &decision)).await
+                let _timer = timer(Step::Claim);
+                deps.store.claim(&rules.scope(), touch, &facts.fence, &decision).await
             }
             Some(Second { first, .. }) => {
                 deps.store.claim_again(&rules.scope(), first, touch, &facts.fence, &decision).await

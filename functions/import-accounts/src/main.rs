@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use domain::ids::TenantId;
 use import_accounts::upload::{Uploaded, import_upload};
 use runtime::lambda::{aws_config, lambda_error, serve, start_log, store};
-use runtime::metric::{Count, Step, count, timed};
+use runtime::metric::{Count, Step, count, timer};
 use sha2::{Digest, Sha256};
 use store::Store;
 
@@ -55,7 +55,9 @@ async fn import_object(deps: &Deps, record: S3EventRecord, now: DateTime<Utc>) -
         let column = error.column.as_deref().unwrap_or_default();
         tracing::warn!(line = error.line, column, code = error.code.as_str(), "bad row");
     };
-    let report = timed(Step::Import, import_upload(&deps.store, &uploaded, file, now, on_bad)).await?;
+    let timer = timer(Step::Import);
+    let report = import_upload(&deps.store, &uploaded, file, now, on_bad).await?;
+    drop(timer);
     if !report.already_imported {
         count(Count::RowsImported, report.rows - report.bad);
         count(Count::RowsRefused, report.bad);

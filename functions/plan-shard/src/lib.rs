@@ -28,7 +28,7 @@ use domain::verdict::{Decision, ReasonCode, Verdict};
 use runtime::batch::each_job;
 use runtime::decision_log::{DecisionLine, DecisionLog};
 use runtime::job::{JOB_VERSION, ShardJob, TouchJob};
-use runtime::metric::{Count, Step, count, count_for, timed};
+use runtime::metric::{Count, Step, count, count_for, timer};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use runtime::schedule::Schedules;
@@ -167,7 +167,9 @@ pub enum PlanError {
 /// Plans the shards of a batch.
 pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
     each_job(event, async |job: ShardJob| {
-        let planned = timed(Step::Plan, plan_shard(deps, &job, now)).await?;
+        let timer = timer(Step::Plan);
+        let planned = plan_shard(deps, &job, now).await?;
+        drop(timer);
         count(Count::ShardsPlanned, 1);
         count(Count::Scanned, planned.obligations);
         count(Count::Planned, planned.touches);

@@ -18,7 +18,7 @@ use domain::planner::{Facts, plan};
 use domain::touch::Touch;
 use runtime::batch::each_body;
 use runtime::job::{JOB_VERSION, TouchJob};
-use runtime::metric::{self, Count, count_for, timed};
+use runtime::metric::{self, Count, count_for, timer};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, suppressed_channels};
 use runtime::trace::TraceId;
@@ -89,8 +89,7 @@ pub enum EventError {
 
 /// Records the events of a batch: SES events as SNS or EventBridge deliver them, and delivery reports of SNS.
 pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
-    each_body(event, async |body: String| timed(metric::Step::Report, record_body(deps, &body, now)).await)
-        .await
+    each_body(event, async |body: String| record_body(deps, &body, now).await).await
 }
 
 /// Records the delivery reports of one delivery of a log group.
@@ -98,10 +97,11 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
 /// # Errors
 /// [`EventError`], the first of those that failed; all the others are recorded.
 pub async fn handle_logs(deps: &Deps, body: &str, now: DateTime<Utc>) -> Result<(), EventError> {
-    timed(metric::Step::Report, record_body(deps, body, now)).await
+    record_body(deps, body, now).await
 }
 
 async fn record_body(deps: &Deps, body: &str, now: DateTime<Utc>) -> Result<(), EventError> {
+    let _timer = timer(metric::Step::Report);
     let mut first_error = None;
     for report in reports_of(body)? {
         let recorded = match report {

@@ -155,12 +155,26 @@ pub fn count_for(what: Count, reason: &str) {
     metrics::counter!(what.name(), "Reason" => reason.to_owned()).increment(1);
 }
 
-/// Does a step and measures how long it took.
-pub async fn timed<T>(step: Step, work: impl Future<Output = T>) -> T {
-    let started = stopwatch();
-    let answer = work.await;
-    metrics::histogram!(LATENCY, "Step" => step.name()).record(started.elapsed().as_secs_f64() * 1e3);
-    answer
+/// Measures how long a step takes, from here to the end of the value that it gives, however the step ends.
+///
+/// It stands beside the work and not around it: a wrapped future would be stored twice, and these are deep.
+#[must_use = "the step ends with the value"]
+pub fn timer(step: Step) -> Timer {
+    Timer { step, started: stopwatch() }
+}
+
+/// A step that is being done.
+#[derive(Debug)]
+pub struct Timer {
+    step: Step,
+    started: Instant,
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let took_ms = self.started.elapsed().as_secs_f64() * 1e3;
+        metrics::histogram!(LATENCY, "Step" => self.step.name()).record(took_ms);
+    }
 }
 
 /// Adds what a call of a function consumed of DynamoDB.

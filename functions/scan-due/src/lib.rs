@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::ids::TenantId;
 use runtime::job::{DueEvent, JOB_VERSION, ShardJob, TouchJob, WavePlace};
-use runtime::metric::{Count, Step, count, timed};
+use runtime::metric::{Count, Step, count, timer};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules};
 use runtime::schedule::{ScheduleError, Schedules, reconcile};
@@ -108,10 +108,17 @@ pub enum ScanError {
 /// [`ScanError`] when the tenant is unknown, or the store or a queue does not answer.
 pub async fn handle(deps: &Deps, event: DueEvent, now: DateTime<Utc>) -> Result<Started, ScanError> {
     match event {
-        DueEvent::Scan { tenant } => timed(Step::Scan, scan(deps, &tenant, now)).await,
-        DueEvent::Wave { tenant } => timed(Step::Wave, dispatch(deps, &tenant, now)).await,
+        DueEvent::Scan { tenant } => {
+            let _timer = timer(Step::Scan);
+            scan(deps, &tenant, now).await
+        }
+        DueEvent::Wave { tenant } => {
+            let _timer = timer(Step::Wave);
+            dispatch(deps, &tenant, now).await
+        }
         DueEvent::Sweep { tenant, hours_back } => {
-            timed(Step::Sweep, sweep::sweep(deps, &tenant, hours_back, now)).await
+            let _timer = timer(Step::Sweep);
+            sweep::sweep(deps, &tenant, hours_back, now).await
         }
         DueEvent::Reconcile => put_schedules_right(deps, now).await,
     }
