@@ -5,6 +5,7 @@
 //! index cannot rule out that a stage is due, so a quiet day costs little more than the index itself. Where a stage is
 //! due and nothing goes out now, the decision is on record before the job is done.
 
+mod counted;
 mod failed;
 mod meant;
 mod spread;
@@ -28,7 +29,7 @@ use domain::verdict::{Decision, ReasonCode, Verdict};
 use runtime::batch::each_job;
 use runtime::decision_log::{DecisionLine, DecisionLog};
 use runtime::job::{JOB_VERSION, ShardJob, TouchJob};
-use runtime::metric::{Count, Step, count, count_for, timer};
+use runtime::metric::{Step, timer};
 use runtime::queue::{Queue, QueueError};
 use runtime::rules::{RulesCache, RulesError, TenantRules, suppressed_channels};
 use runtime::schedule::Schedules;
@@ -170,11 +171,7 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
         let timer = timer(Step::Plan);
         let planned = plan_shard(deps, &job, now).await?;
         drop(timer);
-        count(Count::ShardsPlanned, 1);
-        count(Count::Scanned, planned.obligations);
-        count(Count::Planned, planned.touches);
-        count(Count::Deferred, planned.waiting);
-        count(Count::Unplanned, planned.failed.len());
+        counted::planned(&planned);
         tracing::info!(
             trace = %TraceId::of_day(&job.tenant, job.as_of), tenant = %job.tenant, shard = job.shard, as_of = %job.as_of, customers = planned.customers,
             obligations = planned.obligations, touches = planned.touches, waiting = planned.waiting,
@@ -374,7 +371,7 @@ async fn decide_customer(
     let zone = known.customer.time_zone.unwrap_or(rules_for.jurisdiction.time_zone());
     let from_dpd = rules.policy.from_dpd();
     let in_window = |v: &Verdict| domain::obligation::dpd(v.due_on, on) >= from_dpd;
-    count_skipped(&verdicts);
+    counted::skipped(&verdicts);
     deps.decisions.record(|| {
         let open = verdicts.into_iter().filter(in_window).filter(|v| !is_closed(v));
         open.map(|v| DecisionLine::new(on, customer, zone, v)).collect()
@@ -395,14 +392,6 @@ fn units(rules: &TenantRules, rules_for: &Rules<'_>, known: &CustomerFacts, touc
             let message = rules_for.policy.templates.render(&touch.template, touch.channel, &context);
             message.map_or(1, |message| message.send_units())
         }
-    }
-}
-
-/// Counts what is not sent, by the first of its reasons. Days without a stage are no news.
-fn count_skipped(verdicts: &[Verdict]) {
-    let skipped = verdicts.iter().filter(|v| v.stage.is_some() && v.decision == Decision::Skip);
-    for code in skipped.filter_map(Verdict::code) {
-        count_for(Count::Skipped, code.as_str());
     }
 }
 

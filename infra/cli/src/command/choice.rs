@@ -294,7 +294,8 @@ fn changes(before: &Customer, after: &Customer, channels: Channels) -> Vec<Strin
             || "no other hours from now on: only those of the law".to_owned(),
             |hours| {
                 let (document, on) = hours.document();
-                format!("other hours from now on for pre_due, overdue, by the document {document:?} of {on}")
+                let document = document.as_str();
+                format!("other hours from now on, on every channel, for pre_due, overdue, by the document {document} of {on}")
             },
         ));
     }

@@ -158,7 +158,12 @@ async fn find(
         Some(customer) => store.touches(tenant, customer).await?,
         None => unknown_touches(store, tenant).await?,
     };
-    Ok(among.into_iter().find(|record| record.touch.id == *touch))
+    // The same stage may have been planned on several days; what is unknown is what is asked about.
+    let (unknown, others): (Vec<_>, Vec<_>) = among
+        .into_iter()
+        .filter(|record| record.touch.id == *touch)
+        .partition(|record| record.state == TouchState::Unknown);
+    Ok(unknown.into_iter().chain(others).next())
 }
 
 async fn settle(
