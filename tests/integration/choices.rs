@@ -139,7 +139,10 @@ fn other_hours_need_a_document_that_is_later_than_the_contract_and_count_for_the
     }
     let said = ask(0, "2026-11-20");
     assert!(said.starts_with("recorded: customer C-1 asked for other hours at 2026-11-22 07:00"), "{said}");
-    assert!(said.contains("other hours from now on, on every channel, for pre_due, overdue, by the document"), "{said}");
+    assert!(
+        said.contains("other hours from now on, on every channel, for pre_due, overdue, by the document"),
+        "{said}"
+    );
     assert!(ask(0, "2026-11-20").starts_with("known before:"));
     assert_eq!(sent_until(22, &out), ["sms d3"], "a Sunday, because the customer asked for it");
 
