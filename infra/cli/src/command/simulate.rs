@@ -20,7 +20,7 @@ const BROKEN: u8 = 2;
 /// How many worlds are run where nothing else is said.
 const SEEDS_DEFAULT: u64 = 1_000;
 /// How many worlds every change must pass.
-const SEEDS_OF_A_TEST: u64 = 800;
+const SEEDS_OF_A_TEST: u64 = 10_000;
 /// How many broken worlds are printed; all of them are counted.
 const SHOWN_MAX: usize = 20;
 
