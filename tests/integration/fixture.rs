@@ -423,14 +423,17 @@ fn build() -> PathBuf {
     let profile = folder.filter(|f| *f != "debug").unwrap_or("dev");
     let built = Command::new(env!("CARGO"))
         .current_dir(crate::tidy::root())
-        .args(["build", "--quiet", "--package", "puntual", "--profile", profile])
+        .args(["build", "--quiet", "--bin", "puntual", "--profile", profile])
+        // With the features of the tests themselves, so that nothing is compiled twice: those of the packages that are
+        // developed here, and with a test beside the program also those that only tests ask for.
+        .args(["--workspace", "--all-features", "--test", "integration"])
         .arg("--message-format=json-render-diagnostics")
         .output()
         .expect("cargo can be started");
     assert!(built.status.success(), "puntual cannot be built: {}", text(&built.stderr));
     let executable = |line: &str| -> Option<PathBuf> {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let is_ours = message["target"]["name"] == "puntual";
+        let is_ours = message["target"]["name"] == "puntual" && message["target"]["kind"][0] == "bin";
         message["executable"].as_str().filter(|_| is_ours).map(PathBuf::from)
     };
     text(&built.stdout).lines().find_map(executable).expect("cargo says where the program lies")

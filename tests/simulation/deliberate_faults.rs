@@ -83,6 +83,12 @@ fn an_erasure_that_waits_for_nothing_is_seen() {
 }
 
 #[test]
+fn a_claim_that_is_taken_back_on_what_was_read_before_it_is_seen() {
+    let shows = [Rule::Lost, Rule::DuplicateKnown, Rule::DuplicateAfterUnknown];
+    assert_caught(DeliberateFault::StagesOverlooked, &shows);
+}
+
+#[test]
 fn a_call_without_a_mark_is_seen() {
     assert_caught(
         DeliberateFault::MarkSkipped,

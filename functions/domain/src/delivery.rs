@@ -182,6 +182,9 @@ pub enum Refused {
     /// A person settles what is unknown, and nothing else.
     #[error("the touch is not unknown; expected one whose outcome nobody knows")]
     NotUnknown,
+    /// A person settles a claim after it was made.
+    #[error("the word is of an earlier moment than the claim of the touch; expected a later one")]
+    BeforeClaim,
     /// The sender's word against the provider's.
     #[error("the provider says that the message was sent")]
     Contradiction,

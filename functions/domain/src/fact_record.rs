@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
@@ -88,8 +88,18 @@ pub enum RecordedFact {
     Erased {
         /// The touches that stay, because nobody knows whether their messages went out. They name ids only.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        kept: Vec<TouchId>,
+        kept: Vec<KeptTouch>,
     },
+}
+
+/// A touch that stays after an erasure: the same contact may have been planned for other days too, and those go.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptTouch {
+    /// The customer's local date of the contact.
+    pub on: NaiveDate,
+    /// The touch.
+    pub id: TouchId,
 }
 
 /// Who says something about a message, and what it rests on: the lender's own references, never a name or an address.

@@ -3,7 +3,7 @@
 //! Invariant: `version` grows with every fact that could forbid or change a send. A claim names the version it was
 //! decided on, so a decision on old facts can never be carried out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use crate::channel::Channel;
 use crate::contact::Contact;
 use crate::ids::{ObligationId, StageId, TouchId};
-use crate::obligation::Obligation;
 use crate::touch::TouchItem;
 
 /// How many days of contacts a fence keeps: the longest cap counts seven days, a month is for people.
@@ -140,56 +139,28 @@ impl Fence {
         self.failed.iter().any(|attempt| attempt.at == contact.at && attempt.channel == contact.channel)
     }
 
-    /// Takes the stages of a message that did not arrive back to what they were `before` its claim, and remembers the
-    /// attempt; its contact stays. A stage that another claim has raised since stays as it is, and so does that of an
-    /// obligation that another message `carries` at the same stage. Says whether the attempt is new: not where it was
-    /// remembered before, or where [`FAILED_ATTEMPTS_MAX`] attempts are kept already.
-    pub fn fall_back(
-        &mut self,
-        attempt: FailedAttempt,
-        before: &BTreeMap<ObligationId, Reached>,
-        carried: &BTreeSet<ObligationId>,
-    ) -> bool {
+    /// Remembers an attempt whose message did not arrive and whose stages may go another way; its contact stays. Says
+    /// whether it is new: not where it was remembered before, where every one of its stages is passed or was taken back by
+    /// others, or where [`FAILED_ATTEMPTS_MAX`] attempts are kept already.
+    pub fn remember_failed(&mut self, attempt: FailedAttempt) -> bool {
         self.forget_passed_attempts(attempt.at);
         let known = |a: &FailedAttempt| a.at == attempt.at && a.channel == attempt.channel;
-        if self.failed.len() >= FAILED_ATTEMPTS_MAX || self.failed.iter().any(known) {
+        if attempt.items.is_empty()
+            || self.failed.len() >= FAILED_ATTEMPTS_MAX
+            || self.failed.iter().any(known)
+        {
             return false;
         }
-        let mut attempt = attempt;
-        attempt.items.retain(|item| {
-            self.reached(&item.obligation, item.due_on)
-                .is_some_and(|r| r.stage == item.stage && r.dpd == item.dpd)
-        });
-        for item in attempt.items.iter().filter(|item| !carried.contains(&item.obligation)) {
-            self.take_back(&item.obligation, before);
-        }
-        let fell_back = !attempt.items.is_empty();
-        if fell_back {
-            self.failed.push(attempt);
-        }
-        fell_back
+        self.failed.push(attempt);
+        true
     }
 
-    /// Forgets an attempt that was taken for failed and went out after all: the stages of what is still owed count as
-    /// reached again, and its contact as one that may have arrived. Gives the obligations whose stage had been taken back.
-    pub fn restore(
-        &mut self,
-        at: DateTime<Utc>,
-        channel: Channel,
-        obligations: &[Obligation],
-    ) -> Vec<ObligationId> {
+    /// Forgets an attempt that was taken for failed and went out after all, so that its contact counts as one that may
+    /// have arrived. Gives the obligations whose stage had been taken back.
+    pub fn forget_failed(&mut self, at: DateTime<Utc>, channel: Channel) -> Vec<ObligationId> {
         let is_it = |a: &FailedAttempt| a.at == at && a.channel == channel;
         let Some(place) = self.failed.iter().position(is_it) else { return Vec::new() };
-        let attempt = self.failed.remove(place);
-        for item in &attempt.items {
-            let is_owed = |o: &Obligation| o.id == item.obligation && o.due_on == item.due_on && o.is_open();
-            let is_passed = self.reached(&item.obligation, item.due_on).is_some_and(|r| r.dpd >= item.dpd);
-            if !is_passed && obligations.iter().any(is_owed) {
-                let reached = Reached { due_on: item.due_on, stage: item.stage.clone(), dpd: item.dpd };
-                self.reached.insert(item.obligation.clone(), reached);
-            }
-        }
-        attempt.items.into_iter().map(|item| item.obligation).collect()
+        self.failed.remove(place).items.into_iter().map(|item| item.obligation).collect()
     }
 
     /// Sets the stage of an obligation to what it was before a claim.
@@ -275,75 +246,37 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_falls_back_once_and_is_never_tried_on_the_same_channel_again() {
+    fn an_attempt_is_remembered_once_until_a_higher_stage_is_reached() {
         let (tried, mut fence) = (attempt(1, "d3", 3), Fence::default());
         let item = &tried.items[0];
-        let (before, stage, nothing) = (BTreeMap::new(), &item.stage, BTreeSet::new());
-        reach(&mut fence, item);
-        assert!(fence.fall_back(tried.clone(), &before, &nothing));
-        assert!(fence.reached.is_empty());
-        assert!(fence.was_tried(&item.obligation, item.due_on, stage, Channel::Email));
-        assert!(!fence.was_tried(&item.obligation, item.due_on, stage, Channel::Sms));
+        assert!(fence.remember_failed(tried.clone()));
+        assert!(fence.was_tried(&item.obligation, item.due_on, &item.stage, Channel::Email));
+        assert!(!fence.was_tried(&item.obligation, item.due_on, &item.stage, Channel::Sms));
         // The stage goes out on another channel; the same news again must not open it once more.
         reach(&mut fence, item);
-        assert!(!fence.fall_back(tried.clone(), &before, &nothing));
-        assert_eq!(fence.reached[&item.obligation].stage, *stage);
+        assert!(!fence.remember_failed(tried.clone()));
         // Only when a higher stage is reached is the attempt of no more use.
         reach(&mut fence, &attempt(2, "d8", 8).items[0]);
-        assert!(!fence.fall_back(tried.clone(), &before, &nothing));
+        assert!(!fence.remember_failed(FailedAttempt { items: Vec::new(), ..tried }));
         assert!(fence.failed.is_empty());
-        assert_eq!(fence.reached[&item.obligation].dpd, 8);
     }
 
     #[test]
-    fn what_went_out_after_all_counts_as_reached_and_may_fall_back_again() {
+    fn what_went_out_after_all_is_forgotten_once_and_may_fail_again() {
         let (tried, mut fence) = (attempt(1, "d3", 3), Fence::default());
-        let item = &tried.items[0];
-        let owed = |due_on, closed_on| Obligation {
-            id: item.obligation.clone(),
-            customer: crate::ids::CustomerId::new("c").unwrap(),
-            account: None,
-            due_on,
-            amount: crate::money::Money::new(1, "USD".parse().unwrap()),
-            paid_minor: 0,
-            closed_on,
-            holds: Vec::new(),
-        };
-        let (before, nothing) = (BTreeMap::new(), BTreeSet::new());
-        let failed = {
-            reach(&mut fence, item);
-            assert!(fence.fall_back(tried.clone(), &before, &nothing));
-            fence
-        };
-        let restored = |obligation: &Obligation| {
-            let mut fence = failed.clone();
-            let ids = fence.restore(tried.at, tried.channel, std::slice::from_ref(obligation));
-            assert_eq!((ids, fence.failed.len()), (vec![item.obligation.clone()], 0));
-            fence
-        };
-        let mut fence = restored(&owed(item.due_on, None));
-        assert_eq!(fence.reached[&item.obligation].stage, item.stage);
-        assert!(fence.restore(tried.at, tried.channel, &[]).is_empty(), "once");
-        for other in [owed(item.due_on, Some(item.due_on)), owed(at(100).date_naive(), None)] {
-            assert!(restored(&other).reached.is_empty(), "what is paid, or due on another day, has no stage");
-        }
-        // Another message that carries the stage keeps it when this one turns out to have come back.
-        let carried = BTreeSet::from([item.obligation.clone()]);
-        assert!(fence.fall_back(tried.clone(), &before, &carried));
-        assert_eq!(fence.reached[&item.obligation].stage, item.stage);
-        assert!(fence.was_tried(&item.obligation, item.due_on, &item.stage, Channel::Email));
+        assert!(fence.remember_failed(tried.clone()));
+        assert!(fence.forget_failed(tried.at, Channel::Sms).is_empty());
+        assert_eq!(fence.forget_failed(tried.at, tried.channel), vec![tried.items[0].obligation.clone()]);
+        assert!(fence.forget_failed(tried.at, tried.channel).is_empty(), "once");
+        assert!(fence.remember_failed(tried));
     }
 
     #[test]
-    fn a_fence_that_is_full_of_failed_attempts_lets_nothing_more_fall_back() {
+    fn a_fence_that_is_full_of_failed_attempts_remembers_no_more() {
         let mut fence = Fence::default();
         for hour in 0..40 {
-            let tried = attempt(hour, "d3", 3);
-            reach(&mut fence, &tried.items[0]);
-            let fell_back = fence.fall_back(tried, &BTreeMap::new(), &BTreeSet::new());
-            assert_eq!(fell_back, hour < 16, "{hour}");
+            assert_eq!(fence.remember_failed(attempt(hour, "d3", 3)), hour < 16, "{hour}");
         }
         assert_eq!(fence.failed.len(), FAILED_ATTEMPTS_MAX);
-        assert!(!fence.reached.is_empty());
     }
 }

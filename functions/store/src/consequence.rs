@@ -4,21 +4,23 @@
 //! arrive and no other message carries it; where it shows afterwards that the message went out, the stage counts as
 //! reached again, under a new version of the fence, so that nothing that was decided in between can be claimed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::delivery::{Folded, Report, SOFT_BOUNCES_MAX, Source, soft_bounces_with};
 use domain::fact_record::RecordedFact;
 use domain::fence::{FailedAttempt, Fence};
 use domain::ids::{CustomerId, ObligationId, TenantId, TouchId};
-use domain::obligation::Obligation;
-use domain::touch::TouchState;
+use domain::touch::{TouchItem, TouchState};
 
 use crate::audit::fact_entry;
 use crate::backend::{Expression, Item, Table, Write};
-use crate::item::{Reader, StoredTouch, failed_text, instant_of_hex, keyed, reached_text, set};
+use crate::item::{
+    Reader, StoredObligation, StoredTouch, failed_text, instant_of_hex, keyed, reached_text, set,
+};
 use crate::key::{self, Key};
 use crate::record::Said;
+use crate::stage::{Carriers, Stages};
 use crate::suppression::suppression_write;
 use crate::{Store, StoreError, SuppressionKey, TouchKey, TouchRecord};
 
@@ -33,9 +35,10 @@ pub(crate) struct Consequences {
 }
 
 /// What is known of the customer of a report.
-struct Known<'a> {
-    fence: &'a Fence,
-    obligations: &'a [Obligation],
+struct Known {
+    fence: Fence,
+    obligations: BTreeMap<ObligationId, StoredObligation>,
+    others: Vec<TouchRecord>,
 }
 
 impl Store {
@@ -68,11 +71,11 @@ impl Store {
         if !moves && !ends_use && !may_fall_back {
             return Ok(all);
         }
-        let Some(facts) = self.customer_facts(tenant, customer).await? else {
+        let Some(facts) = self.stored_facts(tenant, customer).await? else {
             // Of an erased customer there is the fence, and whose word it is goes on record all the same.
             if let Some(fence) = self.fence(tenant, customer).await?.filter(|_| moves) {
-                let known = Known { fence: &fence, obligations: &[] };
-                move_fence(tenant, &known, said, Stages::Stay, &mut all);
+                let known = Known { fence, obligations: BTreeMap::new(), others: Vec::new() };
+                move_fence(tenant, known, said, &Follows::Nothing, &mut all);
             }
             return Ok(all);
         };
@@ -83,22 +86,18 @@ impl Store {
             all.writes.push(suppression_write(place, &event.reason, recorded_at));
             all.is_suppressed = true;
         }
-        let stages = if may_fall_back || folded.went_out {
-            // They are read after the fence, under whose version all of this is written.
-            let others = self.touches(tenant, customer).await?;
-            if may_fall_back && other_has_failed(tenant, stored, &others, &mut all) {
-                Stages::FallBack(carried_by(stored, &others).map(|(id, _)| id).collect())
-            } else if folded.went_out {
-                let told_by: BTreeSet<TouchId> = carried_by(stored, &others).map(|(_, id)| id).collect();
-                Stages::Restored(told_by.into_iter().collect())
-            } else {
-                Stages::Stay
-            }
+        let stages = may_fall_back || folded.went_out;
+        // They are read after the fence, under whose version all of this is written.
+        let others = if stages { self.touches(tenant, customer).await? } else { Vec::new() };
+        let follows = if may_fall_back && other_has_failed(tenant, stored, &others, &mut all) {
+            Follows::FallBack
+        } else if folded.went_out {
+            Follows::Restored
         } else {
-            Stages::Stay
+            Follows::Nothing
         };
-        let known = Known { fence: &facts.fence, obligations: &facts.obligations };
-        move_fence(tenant, &known, said, stages, &mut all);
+        let known = Known { fence: facts.fence, obligations: facts.obligations, others };
+        move_fence(tenant, known, said, &follows, &mut all);
         Ok(all)
     }
 
@@ -137,12 +136,21 @@ impl Store {
 }
 
 /// What becomes of the stages of a touch.
-enum Stages {
-    Stay,
-    /// They are taken back, but for those of obligations that another message carries.
-    FallBack(BTreeSet<ObligationId>),
-    /// They had been taken back by mistake. These touches have told the customer of them as well.
-    Restored(Vec<TouchId>),
+enum Follows {
+    Nothing,
+    /// They are taken back, but for those that another message carries.
+    FallBack,
+    /// They had been taken back by mistake.
+    Restored,
+}
+
+/// The other attempt at the same message, where there is one. It may be of another day.
+fn other_attempt<'a>(stored: &StoredTouch, others: &'a [TouchRecord]) -> Option<&'a TouchRecord> {
+    let id = stored.resent_as.as_ref().or(stored.resend_of.as_ref())?;
+    let ours = &stored.touch.id;
+    others.iter().find(|t| {
+        t.touch.id == *id && (t.resend_of.as_ref() == Some(ours) || t.resent_as.as_ref() == Some(ours))
+    })
 }
 
 /// Whether the other attempt at the same message is known not to have arrived either, where there is one: the stages may
@@ -153,68 +161,58 @@ fn other_has_failed(
     others: &[TouchRecord],
     all: &mut Consequences,
 ) -> bool {
-    let Some(id) = stored.resent_as.as_ref().or(stored.resend_of.as_ref()) else { return true };
-    let ours = &stored.touch.id;
-    // It may be of another day.
-    let is_other = |t: &&TouchRecord| {
-        t.touch.id == *id && (t.resend_of.as_ref() == Some(ours) || t.resent_as.as_ref() == Some(ours))
-    };
-    let Some(other) = others.iter().find(is_other) else { return false };
+    if stored.resent_as.is_none() && stored.resend_of.is_none() {
+        return true;
+    }
+    let Some(other) = other_attempt(stored, others) else { return false };
     let condition =
         Expression { text: "#st = :st", names: &["st"], values: vec![(":st", other.state.as_str().into())] };
     all.writes.push(Write::Check { key: TouchKey::of(&other.touch).key(tenant), condition });
     matches!(other.state, TouchState::Failed | TouchState::Bounced)
 }
 
-/// The obligations that another message has brought to the same stage, or may have, each with that message: where a
-/// message was taken for failed by mistake, there is one.
-fn carried_by<'a>(
-    stored: &'a StoredTouch,
-    others: &'a [TouchRecord],
-) -> impl Iterator<Item = (ObligationId, TouchId)> + 'a {
-    let may_arrive = |state| match state {
-        TouchState::Claimed
-        | TouchState::Unknown
-        | TouchState::Sent
-        | TouchState::Delivered
-        | TouchState::Complained => true,
-        TouchState::Planned
-        | TouchState::Failed
-        | TouchState::Bounced
-        | TouchState::Prevented
-        | TouchState::Superseded => false,
-    };
-    let ours = TouchKey::of(&stored.touch);
-    let others = others.iter().filter(move |o| TouchKey::of(&o.touch) != ours && may_arrive(o.state));
-    others.flat_map(|other| {
-        let is_carried = |item: &&domain::touch::TouchItem| stored.touch.items.contains(item);
-        other.touch.items.iter().filter(is_carried).map(|i| (i.obligation.clone(), other.touch.id.clone()))
-    })
-}
-
 /// The fence under a new version, with the stages taken back where they may go another way or reached again where they
 /// went out, and the entry of the audit chain. The contact stays: a message that did not arrive was an attempt all the
 /// same.
-fn move_fence(tenant: &TenantId, known: &Known<'_>, said: &Said<'_>, stages: Stages, all: &mut Consequences) {
+fn move_fence(
+    tenant: &TenantId,
+    mut known: Known,
+    said: &Said<'_>,
+    follows: &Follows,
+    all: &mut Consequences,
+) {
     let Said { stored, event, person, recorded_at } = said;
     let Some(claimed_at) = stored.claimed_at else { return };
     let (touch, fence) = (&stored.touch, known.fence);
     let mut next = fence.clone();
     let (mut fell_back, mut restored) = (Vec::new(), Vec::new());
     let mut must = event.transition.source == Source::Person || all.is_suppressed;
-    match stages {
-        Stages::Stay => {}
-        Stages::FallBack(carried) => {
-            let attempt =
-                FailedAttempt { at: claimed_at, channel: touch.channel, items: touch.items.clone() };
-            all.fell_back = next.fall_back(attempt, &stored.before, &carried);
-            let taken_back = next.failed.last().filter(|_| all.fell_back);
-            fell_back.extend(taken_back.into_iter().flat_map(|a| &a.items).map(|i| i.obligation.clone()));
-            must |= all.fell_back;
+    let carriers = Carriers::besides(&TouchKey::of(touch), &known.others);
+    match follows {
+        Follows::Nothing => {}
+        Follows::FallBack => {
+            let stages = Stages::new(&mut next, &mut known.obligations);
+            let items: Vec<TouchItem> = touch.items.iter().filter(|i| stages.is_at(i)).cloned().collect();
+            let attempt = FailedAttempt { at: claimed_at, channel: touch.channel, items: items.clone() };
+            all.fell_back = next.remember_failed(attempt);
+            if all.fell_back {
+                let mut stages = Stages::new(&mut next, &mut known.obligations);
+                items.iter().for_each(|item| stages.take_back(item, &stored.before, &carriers));
+                all.writes.extend(stages.writes(tenant, &touch.customer));
+                fell_back.extend(items.into_iter().map(|item| item.obligation));
+                must = true;
+            }
         }
-        Stages::Restored(told_by) => {
-            restored = next.restore(claimed_at, touch.channel, known.obligations);
-            all.told_by = told_by;
+        Follows::Restored => {
+            // Of two attempts at one message the one that was settled last is remembered, for both.
+            let other = other_attempt(stored, &known.others).and_then(|other| other.claimed_at);
+            for at in [Some(claimed_at), other].into_iter().flatten() {
+                restored.extend(next.forget_failed(at, touch.channel));
+            }
+            let mut stages = Stages::new(&mut next, &mut known.obligations);
+            touch.items.iter().for_each(|item| stages.reach(item));
+            all.writes.extend(stages.writes(tenant, &touch.customer));
+            all.told_by = carriers.of(&touch.items).into_iter().collect();
             must = true;
         }
     }
@@ -232,7 +230,7 @@ fn move_fence(tenant: &TenantId, known: &Known<'_>, said: &Said<'_>, stages: Sta
         told_by: all.told_by.clone(),
         person: person.cloned(),
     };
-    let (entry, hash) = fact_entry((tenant, &touch.customer), fence, fact, *recorded_at);
+    let (entry, hash) = fact_entry((tenant, &touch.customer), &fence, fact, *recorded_at);
     next.version += 1;
     next.audit_head = Some(hash);
     all.writes.push(fence_update(tenant, &touch.customer, fence.version, &next));

@@ -3,9 +3,11 @@
 //! Invariant: one strongly consistent query gives them all, so a decision never mixes two moments: the fence it
 //! names belongs to the facts it was made on, or the claim fails.
 
+use std::collections::BTreeMap;
+
 use domain::customer::Customer;
 use domain::fence::Fence;
-use domain::ids::{CustomerId, TenantId};
+use domain::ids::{CustomerId, ObligationId, TenantId};
 use domain::obligation::Obligation;
 
 use crate::backend::{Expression, Item, Query, Scan, Table};
@@ -29,6 +31,13 @@ pub struct CustomerFacts {
     pub obligations: Vec<Obligation>,
 }
 
+/// The same, with what is stored of each obligation: the stages of its past cycles among it.
+pub(crate) struct StoredFacts {
+    pub(crate) customer: Customer,
+    pub(crate) fence: Fence,
+    pub(crate) obligations: BTreeMap<ObligationId, StoredObligation>,
+}
+
 impl Store {
     /// The fence of a customer, which outlives its data; `None` where nothing was ever recorded. Counted as `facts`.
     ///
@@ -47,6 +56,18 @@ impl Store {
         tenant: &TenantId,
         customer: &CustomerId,
     ) -> Result<Option<CustomerFacts>, StoreError> {
+        let stored = self.stored_facts(tenant, customer).await?;
+        Ok(stored.map(|StoredFacts { customer, fence, obligations }| {
+            let obligations = obligations.into_values().filter_map(|o| o.merged()).collect();
+            CustomerFacts { customer, fence, obligations }
+        }))
+    }
+
+    pub(crate) async fn stored_facts(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+    ) -> Result<Option<StoredFacts>, StoreError> {
         let query = Query {
             table: Table::Ops,
             index: None,
@@ -64,14 +85,17 @@ impl Store {
         };
         let items = self.query_all("facts", query, FACTS_PAGES_MAX).await?;
         let (mut profile, mut fence) = (None, Fence::default());
-        let (mut choices, mut obligations) = (Vec::new(), Vec::new());
+        let (mut choices, mut obligations) = (Vec::new(), BTreeMap::new());
         for item in &items {
             let Some(crate::backend::Value::S(sk)) = item.get("sk") else { continue };
             match sk.as_str() {
                 PROFILE => profile = Some(StoredCustomer::decode(item)?.customer),
                 FENCE => fence = decode_fence(item)?,
                 other if other.starts_with(OBLIGATION) => {
-                    obligations.extend(StoredObligation::decode(item, customer)?.merged());
+                    let stored = StoredObligation::decode(item, customer)?;
+                    // Payments towards an obligation that no file has named owe nothing yet.
+                    let named = stored.snapshot.as_ref().map(|o| o.id.clone());
+                    obligations.extend(named.map(|id| (id, stored)));
                 }
                 other if other.starts_with(CHOICE) => choices.push(decode_choice(item)?),
                 _ => {}
@@ -79,7 +103,7 @@ impl Store {
         }
         Ok(profile.map(|mut customer: Customer| {
             customer.take_choices(choices);
-            CustomerFacts { customer, fence, obligations }
+            StoredFacts { customer, fence, obligations }
         }))
     }
 

@@ -30,6 +30,8 @@ pub enum DeliberateFault {
     WordStands,
     /// An erasure does not look whether a claim is in flight.
     ErasureInFlight,
+    /// A claim is taken back as if nothing had happened since it was made.
+    StagesOverlooked,
 }
 
 impl Store {

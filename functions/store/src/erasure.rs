@@ -15,9 +15,9 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use domain::fact_record::{AuditRecord, RecordedFact};
+use domain::fact_record::{AuditRecord, KeptTouch, RecordedFact};
 use domain::fence::Fence;
-use domain::ids::{CustomerId, TouchId};
+use domain::ids::CustomerId;
 use domain::touch::TouchState;
 
 use crate::audit::fact_entry;
@@ -59,7 +59,7 @@ pub enum Erased {
 /// How far the mark has come.
 pub(crate) enum Marked {
     /// It is set; these touches stay.
-    Set(BTreeSet<TouchId>),
+    Set(BTreeSet<KeptTouch>),
     /// A claim is in flight, until this moment at the latest.
     InFlight(DateTime<Utc>),
     /// There is no such customer.
@@ -85,8 +85,9 @@ impl Store {
             Marked::InFlight(until) => return Ok(Erased::InFlight { until }),
             Marked::Nobody => return Ok(Erased::Unknown),
         };
-        let stays =
-            |key: &Key| key.sk == FENCE || touch_of(&key.sk).is_some_and(|(_, id)| kept.contains(&id));
+        let stays = |key: &Key| {
+            key.sk == FENCE || touch_of(&key.sk).is_some_and(|(on, id)| kept.contains(&KeptTouch { on, id }))
+        };
         let (mut items, mut start) = (1, None);
         for _ in 0..ERASE_PAGES_MAX {
             let condition = Expression {
@@ -156,7 +157,8 @@ impl Store {
             for touch in &unknown {
                 self.note_unknown(&scope.tenant, touch).await?;
             }
-            let kept: Vec<TouchId> = unknown.into_iter().map(|touch| touch.id).collect();
+            let kept: Vec<KeptTouch> =
+                unknown.into_iter().map(|t| KeptTouch { on: t.on, id: t.id }).collect();
             let of = (&scope.tenant, customer);
             let (entry, hash) = fact_entry(of, &fence, RecordedFact::Erased { kept: kept.clone() }, at);
             let marked = Fence {
@@ -210,7 +212,7 @@ impl Store {
         &self,
         scope: &Scope,
         customer: &CustomerId,
-    ) -> Result<BTreeSet<TouchId>, StoreError> {
+    ) -> Result<BTreeSet<KeptTouch>, StoreError> {
         let trail = self.audit_trail(&scope.tenant, customer).await?;
         let kept = trail.iter().rev().find_map(|entry| match entry.any()? {
             AuditRecord::Fact(fact) => match fact.fact {

@@ -30,6 +30,7 @@ mod resend;
 mod settings;
 #[cfg(feature = "faults")]
 mod spoil;
+mod stage;
 mod suppression;
 mod sweep;
 pub mod tables;

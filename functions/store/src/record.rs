@@ -5,10 +5,11 @@
 //! can still be carried out. What a person says, and what ends the use of a contact point or takes stages back, is an
 //! entry of the audit chain as well; other reports stand with their touch alone, because every message has some.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Duration, SubsecRound, Utc};
 use domain::contact::Address;
 use domain::delivery::{Code, Folded, HistoryEntry, Refused, Report, Source, Step, Transition, fold};
 use domain::fact_record::PersonWord;
+use domain::fence::CLOCKS_APART_MINUTES_MAX;
 use domain::ids::{TenantId, TouchId};
 use domain::touch::TouchState;
 
@@ -178,6 +179,9 @@ impl Store {
             if !by.is_about(&stored) {
                 return Err(RecordError::OtherClaim { found: stored.state });
             }
+            if by.person().is_some() && is_before_claim(&stored, recorded_at) {
+                return Err(RecordError::Refused { found: stored.state, why: Refused::BeforeClaim });
+            }
             let folded = fold(stored.state, &stored.history, event.transition);
             #[cfg(feature = "deliberate-faults")]
             let folded = self.without_ranks(folded, event.transition);
@@ -227,6 +231,12 @@ impl Store {
         let reason = "the touch or its customer kept changing".to_owned();
         Err(StoreError::Retryable { operation: "record", reason }.into())
     }
+}
+
+/// Whether a moment is before the claim of a touch, by more than clocks are apart.
+fn is_before_claim(stored: &StoredTouch, at: DateTime<Utc>) -> bool {
+    let apart = Duration::minutes(CLOCKS_APART_MINUTES_MAX);
+    stored.claimed_at.is_some_and(|claimed_at| claimed_at.signed_duration_since(at) > apart)
 }
 
 /// The touch with one more report.

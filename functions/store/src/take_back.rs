@@ -2,20 +2,25 @@
 //!
 //! Invariant: what is taken back is the very claim that the caller names, and nobody can call a provider under it any
 //! more. A sweep takes back no claim that bears the mark of a call. The fence is as if the claim had not been made, under
-//! a new version; the audit trail keeps the claim and has an entry that takes it back.
+//! a new version, whatever happened to its stages since; the audit trail keeps the claim and has an entry that takes it
+//! back.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use domain::fact_record::RecordedFact;
 use domain::fence::Fence;
+use domain::ids::ObligationId;
 use domain::touch::{Touch, TouchState};
 
 use crate::audit::fact_entry;
 use crate::backend::{Expression, Table, Write};
 use crate::claim::{HeldClaim, fence_write};
-use crate::item::{StoredTouch, decode_fence};
+use crate::item::{StoredObligation, StoredTouch, decode_fence};
+use crate::stage::{Carriers, Stages};
 use crate::touch::clipped;
 use crate::wave::waiting_item;
-use crate::{Change, Scope, Store, StoreError, TouchError, failed, key};
+use crate::{Change, Scope, Store, StoreError, TouchError, TouchKey, TouchRecord, failed, key};
 
 /// How often a take-back reads the fence again when another write came in between.
 const TAKE_BACK_TRIES_MAX: usize = 8;
@@ -97,7 +102,13 @@ impl Store {
                 let found = Some(TouchState::Claimed);
                 return Err(TouchError::Conflict { found, expected: TouchState::Claimed });
             }
-            match self.transact("release", take_back_writes(scope, &fence, stored, claimed_at, end)).await {
+            let is_untouched = fence.version == claim.fence_version + 1;
+            #[cfg(feature = "deliberate-faults")]
+            let is_untouched = is_untouched || self.is_broken_by(crate::DeliberateFault::StagesOverlooked);
+            let mut since =
+                if is_untouched { Since::default() } else { self.since_claim(scope, &stored).await? };
+            let writes = take_back_writes(scope, &fence, stored, claimed_at, (end, &mut since));
+            match self.transact("release", writes).await {
                 Ok(()) => return Ok(Change::Made),
                 Err(failure) if failure.is_contention() => {}
                 Err(failure) => return Err(failed("release", failure).into()),
@@ -106,6 +117,27 @@ impl Store {
         let reason = "the fence kept moving".to_owned();
         Err(StoreError::Retryable { operation: "release", reason }.into())
     }
+
+    /// What may have moved the stages of a claim since it was made. Read after the fence, and written on its version.
+    async fn since_claim(&self, scope: &Scope, claimed: &StoredTouch) -> Result<Since, StoreError> {
+        let (tenant, customer) = (&scope.tenant, &claimed.touch.customer);
+        let about: BTreeSet<&ObligationId> = claimed.touch.items.iter().map(|i| &i.obligation).collect();
+        let places = about.into_iter().map(|id| key::obligation(tenant, customer, id)).collect();
+        let mut obligations = BTreeMap::new();
+        for item in self.get_all("release", places).await? {
+            let stored = StoredObligation::decode(&item, customer)?;
+            let named = stored.snapshot.as_ref().map(|o| o.id.clone());
+            obligations.extend(named.map(|id| (id, stored)));
+        }
+        Ok(Since { obligations, touches: self.touches(tenant, customer).await? })
+    }
+}
+
+/// What may have moved the stages of a claim since it was made; nothing, where no other write moved the fence.
+#[derive(Default)]
+struct Since {
+    obligations: BTreeMap<ObligationId, StoredObligation>,
+    touches: Vec<TouchRecord>,
 }
 
 /// The touch as long as it is under this claim, with the moment of the claim; `None` where it is taken back, or under
@@ -141,11 +173,15 @@ fn take_back_writes(
     fence: &Fence,
     stored: StoredTouch,
     claimed_at: DateTime<Utc>,
-    end: &TakenBack,
+    (end, since): (&TakenBack, &mut Since),
 ) -> Vec<Write> {
     let customer = stored.touch.customer.clone();
     let place = key::touch(&scope.tenant, &customer, stored.touch.on, &stored.touch.id);
     let mut next = fence_without(fence, &stored, claimed_at, end);
+    let carriers = Carriers::besides(&TouchKey::of(&stored.touch), &since.touches);
+    let mut stages = Stages::new(&mut next, &mut since.obligations);
+    stored.touch.items.iter().for_each(|item| stages.take_back(item, &stored.before, &carriers));
+    let past = stages.writes(&scope.tenant, &customer);
     let released = RecordedFact::Released {
         touch: stored.touch.id.clone(),
         claimed_at_ms: claimed_at.timestamp_millis(),
@@ -166,6 +202,7 @@ fn take_back_writes(
         entry,
     ];
     writes.extend(waiting.map(|item| Write::Put { table: Table::Ops, item, condition: None }));
+    writes.extend(past);
     writes
 }
 
@@ -228,8 +265,7 @@ impl TakenBack {
     }
 }
 
-/// The fence without the contact and the stages of one claim. A stage that another claim has raised since, or
-/// that went away with its obligation, stays as it is.
+/// The fence without the contact of one claim, and with its tries; its stages are taken back apart.
 fn fence_without(fence: &Fence, claimed: &StoredTouch, claimed_at: DateTime<Utc>, end: &TakenBack) -> Fence {
     let mut next = fence.clone();
     next.version += 1;
@@ -242,14 +278,6 @@ fn fence_without(fence: &Fence, claimed: &StoredTouch, claimed_at: DateTime<Utc>
     let contact = next.contacts.iter().position(|c| c.at == claimed_at && c.channel == claimed.touch.channel);
     if let Some(position) = contact {
         next.contacts.remove(position);
-    }
-    for item in &claimed.touch.items {
-        let ours = next
-            .reached(&item.obligation, item.due_on)
-            .is_some_and(|r| r.stage == item.stage && r.dpd == item.dpd);
-        if ours {
-            next.take_back(&item.obligation, &claimed.before);
-        }
     }
     next
 }

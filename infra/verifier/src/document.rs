@@ -186,8 +186,16 @@ pub(crate) enum Fact {
     Report(Report),
     Erased {
         #[serde(default)]
-        kept: Vec<String>,
+        kept: Vec<KeptTouch>,
     },
+}
+
+/// A touch that an erasure has left.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeptTouch {
+    pub(crate) on: NaiveDate,
+    pub(crate) id: String,
 }
 
 /// A report that a person made, or that changed more than its touch.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Problem;
 use crate::chain::{Link, clipped, first_of, instant, touch_id};
-use crate::document::{ClaimedTouch, Decision, Document, Fact};
+use crate::document::{ClaimedTouch, Decision, Document, Fact, KeptTouch, Report};
 use crate::file::{EvidenceFile, Said, Touch};
 use crate::rules::RuleTexts;
 
@@ -79,21 +79,27 @@ pub(crate) fn claims<'a>(links: &'a [Link<'_>]) -> Result<Vec<Claim<'a>>, Proble
                     let claim = claim.filter(|c| c.at_ms == report.claimed_at_ms);
                     let claim = claim.ok_or_else(|| no_claim("is a report about"))?;
                     claim.fell_back.extend(report.fell_back.iter().map(String::as_str));
-                    if let Some(id) = report.restored.iter().find(|id| !claim.fell_back.contains(id.as_str()))
-                    {
-                        let what =
-                            format!("it brings back the stage of {}, which was not taken back", clipped(id));
-                        return Err(link.broken(what));
-                    }
-                    claim.fell_back.retain(|id| !report.restored.iter().any(|back| back == id));
+                    bring_back(&mut claims, &open, report).map_err(|id| {
+                        let id = clipped(id);
+                        link.broken(format!("it brings back the stage of {id}, which was not taken back"))
+                    })?;
                 }
                 Fact::Erased { kept } => {
-                    if let Some(id) = kept.iter().find(|id| !open.contains_key(id.as_str())) {
+                    let is_of = |claim: &Claim<'_>, kept: &KeptTouch| {
+                        let day = kept.on.to_string();
+                        claim.touch.id == kept.id && claim.decision.local.starts_with(&day)
+                    };
+                    let claimed = |kept: &&KeptTouch| {
+                        let claim = open.get(kept.id.as_str()).and_then(|place| claims.get(*place));
+                        !claim.is_some_and(|claim| is_of(claim, kept))
+                    };
+                    if let Some(KeptTouch { id, .. }) = kept.iter().find(claimed) {
+                        let id = clipped(id);
                         return Err(
-                            link.broken(format!("it keeps touch {}, which no entry claims", clipped(id)))
+                            link.broken(format!("it keeps touch {id}, which no entry claims for its day"))
                         );
                     }
-                    claims.retain(|claim| !claim.is_released && kept.contains(&claim.touch.id));
+                    claims.retain(|claim| !claim.is_released && kept.iter().any(|kept| is_of(claim, kept)));
                     let places =
                         claims.iter().enumerate().map(|(place, claim)| (claim.touch.id.as_str(), place));
                     open = places.collect();
@@ -103,6 +109,29 @@ pub(crate) fn claims<'a>(links: &'a [Link<'_>]) -> Result<Vec<Claim<'a>>, Proble
         }
     }
     Ok(claims)
+}
+
+/// Takes back that stages of a message were taken back. Of two attempts at one message the entry of either may have said
+/// so, for both. Gives the first obligation of which none did.
+fn bring_back<'r>(
+    claims: &mut [Claim<'_>],
+    open: &BTreeMap<&str, usize>,
+    report: &'r Report,
+) -> Result<(), &'r str> {
+    let id = report.touch.as_str();
+    let second = format!("{id}-2");
+    let attempts: Vec<usize> =
+        [Some(id), first_of(id), Some(&second)].into_iter().filter_map(|id| open.get(id?).copied()).collect();
+    for back in &report.restored {
+        let mut was = false;
+        for place in &attempts {
+            was |= claims.get_mut(*place).is_some_and(|claim| claim.fell_back.remove(back.as_str()));
+        }
+        if !was {
+            return Err(back);
+        }
+    }
+    Ok(())
 }
 
 /// Checks the touches against the claims.

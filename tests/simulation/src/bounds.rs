@@ -7,7 +7,7 @@ use domain::tenant::OnUnknown;
 
 use crate::climate::SKEW_MS_MAX;
 use crate::model::{Evidence, Rule, Violation};
-use crate::scene::Call;
+use crate::scene::{Call, Place};
 
 /// How long nothing must have been heard of a message before it may be sent once more, in milliseconds.
 const AGAIN_AFTER_MS: i64 = 60 * 60_000;
@@ -28,13 +28,17 @@ pub(crate) fn is_second_attempt(e: &Evidence<'_>, first: &Call, second: &Call) -
         && second.touch.channel == first.touch.channel
         && second.at - first.at >= AGAIN_AFTER_MS - 2 * SKEW_MS_MAX;
     let Some(claim) = second.claim.filter(|_| wanted && follows) else { return false };
-    let ending = format!("#{}", first.touch.id);
-    let mut before = e.state.turns.iter().filter(|t| t.step < claim && t.place.1.ends_with(&ending));
-    let heard = e
-        .state
-        .told
-        .iter()
-        .any(|told| told.touch.id == first.touch.id && told.taken.is_some_and(|taken| taken < claim));
+    // The same contact may have been planned for other days, and closed there.
+    let (of, place) = (
+        format!("#CUST#{}", first.touch.customer),
+        format!("TOUCH#{}#{}", first.touch.on.format("%Y%m%d"), first.touch.id),
+    );
+    let is_first = |(pk, sk): &Place| pk.ends_with(&of) && *sk == place;
+    let mut before = e.state.turns.iter().filter(|t| t.step < claim && is_first(&t.place));
+    let heard = e.state.told.iter().any(|told| {
+        let is_it = told.touch.id == first.touch.id && told.touch.on == first.touch.on;
+        is_it && told.taken.is_some_and(|taken| taken < claim)
+    });
     before.next_back().is_some_and(|turn| turn.state == "unknown") && !heard
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a fact counts as known from the step at which the store took it, whether or not the writer learned so.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use domain::contact::Consent;
 use domain::ids::PaymentId;
@@ -38,12 +40,14 @@ pub(crate) enum Entry {
 pub(crate) struct Ledger {
     rows: Vec<AccountRow>,
     shown: Vec<bool>,
+    /// The payments that were told of.
+    paid: BTreeSet<usize>,
 }
 
 impl Ledger {
     pub(crate) fn new(world: &World) -> Self {
         let shown = (0..world.rows.len()).map(|o| world.known_at_first(o)).collect();
-        Self { rows: world.rows.clone(), shown }
+        Self { rows: world.rows.clone(), shown, paid: BTreeSet::new() }
     }
 
     /// What is known at first.
@@ -62,20 +66,18 @@ impl Ledger {
     pub(crate) fn learn(&mut self, world: &World, index: usize) -> Option<Entry> {
         let sequence = FIRST_SEQUENCE + 1 + u64::try_from(index).unwrap_or_default();
         match &world.facts[index].1 {
-            Fact::Pay { obligation, amount_minor } => {
-                let row = &self.rows[*obligation];
-                let id = format!("p{index}");
-                Some(Entry::Payment(
-                    sequence,
-                    PaymentRow {
-                        line: 2,
-                        id: PaymentId::new(id).expect("an id that is made here is sound"),
-                        customer: row.customer.id.clone(),
-                        obligation: row.obligation.id.clone(),
-                        amount_minor: *amount_minor,
-                        paid_on: NaiveDate::MIN,
-                    },
-                ))
+            Fact::Pay { obligation, amount_minor, key } => {
+                self.paid.insert(*key);
+                Some(self.payment(sequence, *obligation, *amount_minor, *key))
+            }
+            // The same payment again, of nothing.
+            Fact::Unpay { obligation, key } => {
+                self.paid.contains(key).then(|| self.payment(sequence, *obligation, 0, *key))
+            }
+            Fact::Move { obligation, due_on } => {
+                self.shown[*obligation].then_some(())?;
+                self.rows[*obligation].obligation.due_on = *due_on;
+                self.told(sequence, *obligation)
             }
             // What the lender has not told yet cannot be disputed.
             Fact::Dispute { obligation, from_on, until_on } => {
@@ -103,6 +105,14 @@ impl Ledger {
             }
             Fact::Policy => Some(Entry::Policy),
         }
+    }
+
+    fn payment(&self, sequence: u64, obligation: usize, amount_minor: i64, key: usize) -> Entry {
+        let row = &self.rows[obligation];
+        let id = PaymentId::new(format!("p{key}")).expect("an id that is made here is sound");
+        let (customer, obligation) = (row.customer.id.clone(), row.obligation.id.clone());
+        let paid_on = NaiveDate::MIN;
+        Entry::Payment(sequence, PaymentRow { line: 2, id, customer, obligation, amount_minor, paid_on })
     }
 
     fn told(&self, sequence: u64, obligation: usize) -> Option<Entry> {

@@ -13,6 +13,7 @@ mod faults;
 mod functions;
 mod law;
 mod model;
+mod owed;
 mod people;
 mod reports;
 mod run;

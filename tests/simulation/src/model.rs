@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Datelike, Duration, NaiveDate, Utc};
-use domain::channel::Channel;
 use domain::touch::{TouchItem, TouchState};
 use domain::verdict::{Decision, ReasonCode};
 use runtime::decision_log::{DecisionLine, DecisionSource};
@@ -17,11 +16,12 @@ use store::{FoundOut, TouchKey, TouchRecord};
 use crate::bounds::{is_second_attempt, limits};
 use crate::climate::SKEW_MS_MAX;
 use crate::law;
+use crate::owed::{against_facts, last_due_on, stands, was_turned};
 use crate::people::{asked_to_be_forgotten, erasures, excused_by_word, was_said};
 use crate::run::Course;
 use crate::scene::{Call, Message, Pipe, Place, State, instant};
-use crate::told::{against_reports, events, may_be_suppressed, was_told};
-use crate::world::{AMOUNT_MINOR, Fact, World, country_of};
+use crate::told::{against_reports, events, was_told};
+use crate::world::{Fact, World, country_of};
 
 /// What a world broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -148,54 +148,6 @@ fn duplicates(e: &Evidence<'_>, found: &mut Vec<Violation>) {
         };
         let touches: Vec<String> = calls.iter().map(|c| c.touch.id.to_string()).collect();
         found.push(Violation { rule, detail: format!("{stage} in touches {}", touches.join(", ")) });
-    }
-}
-
-/// Whether a fact forbids an item on a channel on a day.
-fn forbids(e: &Evidence<'_>, fact: &Fact, item: &TouchItem, channel: Channel, on: NaiveDate) -> bool {
-    let world = e.world;
-    let is = |o: &usize| world.rows[*o].obligation.id == item.obligation;
-    let owner = |c: &usize| {
-        world
-            .rows
-            .iter()
-            .zip(&world.owners)
-            .any(|(row, owner)| owner == c && row.obligation.id == item.obligation)
-    };
-    match fact {
-        Fact::Pay { obligation, .. } => is(obligation),
-        Fact::Dispute { obligation, from_on, until_on } => {
-            is(obligation) && *from_on <= on && until_on.is_none_or(|until| on < until)
-        }
-        Fact::OptOut { customer, channel: stopped, .. } | Fact::Suppress { customer, channel: stopped } => {
-            owner(customer) && *stopped == channel
-        }
-        Fact::Appear { .. } | Fact::Policy => false,
-    }
-}
-
-fn against_facts(e: &Evidence<'_>, call: &Call, found: &mut Vec<Violation>) {
-    let Some(claim) = call.claim else {
-        found.push(Violation { rule: Rule::Unclaimed, detail: format!("touch {}", call.touch.id) });
-        return;
-    };
-    for item in &call.touch.items {
-        let mut paid_minor = 0;
-        for ((_, fact), known) in e.world.facts.iter().zip(&e.course.known) {
-            if known.is_none_or(|step| step > claim)
-                || !forbids(e, fact, item, call.touch.channel, call.touch.on)
-            {
-                continue;
-            }
-            if let Fact::Pay { amount_minor, .. } = fact {
-                paid_minor += amount_minor;
-                if paid_minor < AMOUNT_MINOR {
-                    continue;
-                }
-            }
-            let detail = format!("touch {} about {} after {fact:?}", call.touch.id, item.obligation);
-            found.push(Violation { rule: Rule::AgainstFacts, detail });
-        }
     }
 }
 
@@ -335,9 +287,8 @@ fn may_be_called(e: &Evidence<'_>, touch: &TouchRecord) -> bool {
 /// Whether a touch about an obligation ended, at a stage or above.
 fn ended(e: &Evidence<'_>, obligation: usize, dpd: i32) -> bool {
     let row = &e.world.rows[obligation];
-    let about = |i: &TouchItem| {
-        i.obligation == row.obligation.id && i.due_on == row.obligation.due_on && i.dpd >= dpd
-    };
+    let due_on = last_due_on(e, obligation);
+    let about = |i: &TouchItem| i.obligation == row.obligation.id && i.due_on == due_on && i.dpd >= dpd;
     let is_end = |state| match state {
         TouchState::Sent
         | TouchState::Failed
@@ -357,48 +308,6 @@ fn is_dead_letter(e: &Evidence<'_>, obligation: usize) -> bool {
     e.state.dead_letters.iter().any(about)
 }
 
-/// What the facts say about an obligation in the end.
-struct Stands {
-    open: bool,
-    held: bool,
-    reachable: bool,
-}
-
-fn stands(e: &Evidence<'_>, obligation: usize, on: NaiveDate) -> Stands {
-    let (world, owner) = (e.world, e.world.owners[obligation]);
-    let mut paid_minor = 0;
-    let (mut held, mut shown) = (false, world.known_at_first(obligation));
-    let mut channels: Vec<Channel> = world.customers[owner]
-        .contact_points
-        .iter()
-        .map(|p| p.channel)
-        .filter(|c| world.channels.contains(c))
-        .filter(|c| !may_be_suppressed(e, &world.customers[owner].id, *c))
-        .collect();
-    for ((_, fact), known) in world.facts.iter().zip(&e.course.known) {
-        match fact {
-            _ if known.is_none() => {}
-            Fact::Pay { obligation: o, amount_minor } if *o == obligation => paid_minor += amount_minor,
-            Fact::Dispute { obligation: o, from_on, until_on } if *o == obligation => {
-                held |= *from_on <= on && until_on.is_none_or(|until| on < until);
-            }
-            Fact::OptOut { customer, channel, .. } | Fact::Suppress { customer, channel }
-                if *customer == owner =>
-            {
-                channels.retain(|c| c != channel);
-            }
-            Fact::Appear { obligation: o } if *o == obligation => shown = true,
-            Fact::Pay { .. }
-            | Fact::Dispute { .. }
-            | Fact::OptOut { .. }
-            | Fact::Suppress { .. }
-            | Fact::Appear { .. }
-            | Fact::Policy => {}
-        }
-    }
-    Stands { open: shown && paid_minor < AMOUNT_MINOR, held, reachable: !channels.is_empty() }
-}
-
 /// On the last day of the calm every obligation whose stage is due has ended, waits, or has a reason that is true.
 fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violation>) {
     let world = e.world;
@@ -411,7 +320,7 @@ fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violatio
     let by_tenant = instant(*scan_at).with_timezone(&world.tenant.time_zone).date_naive();
     // Where the two differ, a scan may see a stage, or the end of a hold, a day later.
     let on = by_customer.min(by_tenant);
-    let dpd = i32::try_from((on - row.obligation.due_on).num_days()).unwrap_or(i32::MAX);
+    let dpd = i32::try_from((on - last_due_on(e, obligation)).num_days()).unwrap_or(i32::MAX);
     let second =
         world.facts.iter().zip(&e.course.known).any(|((_, f), k)| matches!(f, Fact::Policy) && k.is_some());
     let ladder = &world.ladders[usize::from(second)];
@@ -466,7 +375,8 @@ fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violatio
 /// A verdict "send" of a scan is answered by a touch, by a later verdict of a sender, by a fact, or by a dead letter.
 fn went_nowhere_silently(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violation>) {
     let row = &e.world.rows[obligation];
-    if is_dead_letter(e, obligation) || asked_to_be_forgotten(e, &row.customer.id) {
+    let is_excused = is_dead_letter(e, obligation) || was_turned(e, obligation);
+    if is_excused || asked_to_be_forgotten(e, &row.customer.id) {
         return;
     }
     let lines: Vec<(usize, &DecisionLine)> =

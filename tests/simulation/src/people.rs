@@ -24,8 +24,8 @@ const NOTES_MAX: u32 = 100;
 /// What an operator said, or was about to say, of a touch.
 #[derive(Debug, Clone)]
 pub(crate) struct Word {
-    touch: TouchKey,
-    found: FoundOut,
+    pub(crate) touch: TouchKey,
+    pub(crate) found: FoundOut,
 }
 
 /// Settles what is in the report; `false` where the store failed.

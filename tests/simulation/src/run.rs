@@ -209,7 +209,8 @@ impl<'w> Run<'w> {
             let Some(entry) = self.agenda.first_entry().filter(|e| e.key().0 <= now) else { break };
             let task = entry.remove();
             match task {
-                Task::Learn { .. } | Task::Erase { .. } if !self.file_is_in => {
+                Task::Erase { .. } if !self.file_is_in => self.plan(now + MINUTE_MS, task),
+                Task::Learn { index } if !self.file_is_in || self.waits_for_earlier(index) => {
                     self.plan(now + MINUTE_MS, task);
                 }
                 Task::Learn { index } => {
@@ -229,6 +230,18 @@ impl<'w> Run<'w> {
                 self.receive(pipe);
             }
         }
+    }
+
+    /// Whether a fact waits that became known earlier: what the lender tells keeps its order.
+    fn waits_for_earlier(&self, index: usize) -> bool {
+        self.agenda.values().any(|task| match task {
+            Task::Learn { index: other } => *other < index,
+            Task::Batch { .. }
+            | Task::Due { .. }
+            | Task::Fact { .. }
+            | Task::Word { .. }
+            | Task::Erase { .. } => false,
+        })
     }
 
     /// Lets a fact come now, before whoever has just read the facts goes on. Facts keep their order, but for payments,
@@ -268,7 +281,9 @@ impl<'w> Run<'w> {
                 let customer = &self.world.customers[self.world.owners[*obligation]];
                 partition.ends_with(&format!("#CUST#{}", customer.id))
             }
-            Fact::Dispute { .. }
+            Fact::Unpay { .. }
+            | Fact::Move { .. }
+            | Fact::Dispute { .. }
             | Fact::OptOut { .. }
             | Fact::Suppress { .. }
             | Fact::Appear { .. }
@@ -447,11 +462,11 @@ impl<'w> Run<'w> {
     fn was_overtaken(&self, message: &Message) -> bool {
         let Ok(job) = TouchJob::from_body(&message.body) else { return false };
         let about = |fact: &Fact| match fact {
-            Fact::Pay { obligation, .. } | Fact::Dispute { obligation, .. } => {
-                Some(self.world.owners[*obligation])
-            }
+            Fact::Pay { obligation, .. }
+            | Fact::Dispute { obligation, .. }
+            | Fact::Move { obligation, .. } => Some(self.world.owners[*obligation]),
             Fact::OptOut { customer, .. } | Fact::Suppress { customer, .. } => Some(*customer),
-            Fact::Appear { .. } | Fact::Policy => None,
+            Fact::Unpay { .. } | Fact::Appear { .. } | Fact::Policy => None,
         };
         self.world.facts.iter().zip(&self.course.known).any(|((_, fact), known)| {
             known.is_some_and(|step| step > message.queued)

@@ -10,7 +10,7 @@ use domain::touch::TouchState;
 use store::{FoundOut, TouchKey, TouchRecord};
 
 use crate::model::{Evidence, Rule, Violation};
-use crate::people::was_said;
+use crate::people::Word;
 use crate::reports::{Said, Told};
 use crate::scene::{Call, Place};
 
@@ -34,11 +34,13 @@ const fn state_of(said: Said) -> TouchState {
     }
 }
 
-/// Whether an operator said of a touch that it did not go out.
-fn was_denied(e: &Evidence<'_>, (_, sk): &Place) -> bool {
-    let is_it = |t: &&TouchRecord| sk.ends_with(&format!("#{}", t.touch.id));
-    let mut touches = e.touches.iter().flatten().filter(is_it);
-    touches.any(|t| was_said(e, &TouchKey::of(&t.touch), FoundOut::NotSent))
+/// Whether an operator said of a touch that it did not go out, also where its customer was erased since.
+fn was_denied(e: &Evidence<'_>, (pk, sk): &Place) -> bool {
+    let is_it = |word: &&Word| {
+        let TouchKey { customer, on, id } = &word.touch;
+        pk.ends_with(&format!("#CUST#{customer}")) && *sk == format!("TOUCH#{}#{id}", on.format("%Y%m%d"))
+    };
+    e.state.words.iter().filter(is_it).any(|word| word.found == FoundOut::NotSent)
 }
 
 fn about<'a>(e: &'a Evidence<'_>, touch: &'a TouchRecord) -> impl Iterator<Item = &'a Told> {

@@ -38,6 +38,10 @@ const OPERATOR_PER_MILLE: i64 = 500;
 const WORD_MS_MAX: i64 = 8 * 60 * 60_000;
 /// In how many of a thousand worlds a customer asks to be forgotten.
 const ERASURE_PER_MILLE: i64 = 200;
+/// Of how many of a thousand payments it shows that there were none.
+const UNPAY_PER_MILLE: i64 = 300;
+/// In how many of a thousand worlds a due date moves, and most often back again.
+const MOVE_PER_MILLE: i64 = 250;
 /// How near to a scan a fact arrives that is to race it, in milliseconds.
 const RACE_MS: i64 = 90_000;
 
@@ -79,8 +83,12 @@ pub(crate) struct Rung {
 /// What becomes known.
 #[derive(Debug, Clone)]
 pub(crate) enum Fact {
-    /// A payment.
-    Pay { obligation: usize, amount_minor: i64 },
+    /// A payment, with what tells it from others.
+    Pay { obligation: usize, amount_minor: i64, key: usize },
+    /// That there was no such payment after all.
+    Unpay { obligation: usize, key: usize },
+    /// Another due date: of a cycle that is new, or that was over.
+    Move { obligation: usize, due_on: NaiveDate },
     /// A dispute of an obligation.
     Dispute { obligation: usize, from_on: NaiveDate, until_on: Option<NaiveDate> },
     /// A word that a channel must no longer be used.
@@ -206,7 +214,7 @@ impl World {
 
     fn happen(&mut self, (first_on, days): (NaiveDate, u64), dice: &mut Dice) {
         let mut hidden: Vec<usize> = Vec::new();
-        for _ in 0..dice.below(FACTS_MAX + 1) {
+        for number in 0..dice.below(FACTS_MAX + 1) {
             let day = dice.below(usize::try_from(days).unwrap_or(1));
             let moment = if dice.happens(600) {
                 self.scans[day].0 + dice.between(-RACE_MS / 9, RACE_MS)
@@ -218,8 +226,8 @@ impl World {
             let customer = self.owners[obligation];
             let channel = dice.one_of(&[Channel::Email, Channel::Sms]);
             let fact = match dice.below(20) {
-                0..=7 => Fact::Pay { obligation, amount_minor: AMOUNT_MINOR },
-                8..=9 => Fact::Pay { obligation, amount_minor: AMOUNT_MINOR / 2 },
+                0..=7 => Fact::Pay { obligation, amount_minor: AMOUNT_MINOR, key: number },
+                8..=9 => Fact::Pay { obligation, amount_minor: AMOUNT_MINOR / 2, key: number },
                 10..=13 => {
                     let until = dice.one_of(&[None, Some(1), Some(3)]);
                     Fact::Dispute {
@@ -238,7 +246,56 @@ impl World {
             };
             self.facts.push((moment, fact));
         }
+        self.turn_back(dice);
         self.facts.sort_by_key(|(at, _)| *at);
+    }
+
+    /// What is taken back, and due dates that move away and back again.
+    fn turn_back(&mut self, dice: &mut Dice) {
+        let mut more = Vec::new();
+        for (at, fact) in &self.facts {
+            if let Fact::Pay { obligation, key, .. } = fact
+                && dice.happens(UNPAY_PER_MILLE)
+            {
+                more.push((self.later(*at, dice), Fact::Unpay { obligation: *obligation, key: *key }));
+            }
+        }
+        if dice.happens(MOVE_PER_MILLE) {
+            let obligation = dice.below(self.rows.len());
+            let was = self.rows[obligation].obligation.due_on;
+            let due_on = was + chrono::Duration::days(dice.one_of(&[-3, -1, 1, 2, 4, 30]));
+            let at = self.later(self.begins_at, dice);
+            more.push((at, Fact::Move { obligation, due_on }));
+            if dice.happens(700) {
+                more.push((self.later(at, dice), Fact::Move { obligation, due_on: was }));
+            }
+        }
+        self.facts.extend(more);
+    }
+
+    /// A moment after another and before the calm, most often near a scan.
+    fn later(&self, at: i64, dice: &mut Dice) -> i64 {
+        let scans: Vec<i64> =
+            self.scans.iter().map(|(scan, _)| *scan).filter(|s| *s > at && *s < self.calm_at).collect();
+        if dice.happens(700) && !scans.is_empty() {
+            return scans[dice.below(scans.len())] + dice.between(0, RACE_MS);
+        }
+        dice.between(at.min(self.calm_at - 2) + 1, self.calm_at - 1)
+    }
+
+    /// The due dates that an obligation is given, in the order in which they become known, each with its fact.
+    pub(crate) fn moves(&self, obligation: usize) -> impl Iterator<Item = (usize, NaiveDate)> {
+        self.facts.iter().enumerate().filter_map(move |(index, (_, fact))| match fact {
+            Fact::Move { obligation: o, due_on } if *o == obligation => Some((index, *due_on)),
+            Fact::Move { .. }
+            | Fact::Pay { .. }
+            | Fact::Unpay { .. }
+            | Fact::Dispute { .. }
+            | Fact::OptOut { .. }
+            | Fact::Suppress { .. }
+            | Fact::Appear { .. }
+            | Fact::Policy => None,
+        })
     }
 
     /// Whether an obligation is known from the beginning.

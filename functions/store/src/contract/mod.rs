@@ -11,6 +11,7 @@ mod people;
 mod rates;
 mod records;
 mod scans;
+mod stages;
 mod tenants;
 mod touches;
 mod unknown;

@@ -89,6 +89,10 @@ async fn an_erasure_waits_for_what_is_in_flight_and_keeps_what_nobody_knows(stor
     with_two_obligations(store).await;
     let (scope, id) = (scope(), customer_id("c"));
     let wanted = touch("c", &["a"], ("s1", 1), 6);
+    // The same contact was planned for the day before, and nothing came of it.
+    let planned = Touch { on: day(5), send_at: at(5, 15), ..wanted.clone() };
+    store.plan_touch(&scope, &planned).await.unwrap();
+    store.prevent(&scope.tenant, &wave_of(&planned), "window_over", at(5, 16)).await.unwrap();
     let fence = facts(store, "c").await.fence;
     let claim = claim_at(store, &scope, &wanted, &fence, at(6, 15)).await.unwrap().held;
     store.mark_call(&scope.tenant, &claim, at(6, 15)).await.unwrap();
@@ -97,7 +101,7 @@ async fn an_erasure_waits_for_what_is_in_flight_and_keeps_what_nobody_knows(stor
     assert_eq!(early, Ok(Erased::InFlight { until }));
     assert!(store.customer_facts(&scope.tenant, &id).await.unwrap().is_some(), "nothing was erased");
     let erased = store.erase_customer(&scope, &id, until).await;
-    assert_eq!(erased, Ok(Erased::Made { items: 3, kept: 1 }), "the profile and two obligations");
+    assert_eq!(erased, Ok(Erased::Made { items: 4, kept: 1 }), "the profile, two obligations, a touch");
     let left = store.touches(&scope.tenant, &id).await.unwrap();
     assert_eq!((left.len(), left[0].state), (1, TouchState::Unknown));
     let noted = store.noted_unknown(&scope.tenant, None, 10).await.unwrap();

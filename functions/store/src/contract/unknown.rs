@@ -1,9 +1,13 @@
 //! Notes of unknown touches.
 
+use domain::contact::EvidenceRef;
+use domain::delivery::Refused;
+use domain::fact_record::PersonWord;
+use domain::ids::OperatorId;
 use domain::touch::TouchState;
 
 use super::*;
-use crate::{Outcome, TouchKey};
+use crate::{FoundOut, Outcome, RecordError, TouchKey};
 
 on_every_backend!(an_unknown_touch_is_noted_until_it_is_settled);
 
@@ -36,6 +40,12 @@ async fn an_unknown_touch_is_noted_until_it_is_settled(store: &Store) {
     let unknown = store.still_unknown(tenant, &places).await.unwrap();
     assert_eq!(unknown.len(), 1);
     assert_eq!((TouchKey::of(&unknown[0].touch), unknown[0].state), (places[0].clone(), TouchState::Unknown));
+
+    // Nobody can know what became of a message before it was claimed.
+    let word = PersonWord::new(OperatorId::new("ops-7").unwrap(), EvidenceRef::new("ticket-1").unwrap());
+    let early = store.settle_unknown(tenant, &places[0], FoundOut::Sent, &word.unwrap(), at(6, 14)).await;
+    let (found, why) = (TouchState::Unknown, Refused::BeforeClaim);
+    assert_eq!(early, Err(RecordError::Refused { found, why }));
 
     for _ in 0..2 {
         store.forget_unknown(tenant, &places[1]).await.unwrap();

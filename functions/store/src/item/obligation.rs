@@ -38,21 +38,31 @@ const PAST_CYCLES_MAX: usize = 12;
 impl StoredObligation {
     /// Moves the stage of a cycle that is over from the fence to the obligation, and one that comes back to the fence.
     pub(crate) fn turn_cycle(&mut self, id: &ObligationId, reached: &mut BTreeMap<ObligationId, Reached>) {
-        let current = self.snapshot.as_ref().filter(|_| self.is_open()).map(|o| o.due_on);
+        let current = self.current_cycle();
         if reached.get(id).is_some_and(|r| Some(r.due_on) != current)
             && let Some(over) = reached.remove(id)
         {
-            self.past.retain(|p| p.due_on != over.due_on);
-            self.past.push(over);
-            self.past.sort_unstable_by_key(|p| p.due_on);
-            let excess = self.past.len().saturating_sub(PAST_CYCLES_MAX);
-            self.past.drain(..excess);
+            self.set_past(over.due_on, Some(over));
         }
         if !reached.contains_key(id)
             && let Some(at) = self.past.iter().position(|p| Some(p.due_on) == current)
         {
             reached.insert(id.clone(), self.past.remove(at));
         }
+    }
+
+    /// The due date of the cycle whose stage stands in the fence; `None` while the obligation is not open.
+    pub(crate) fn current_cycle(&self) -> Option<NaiveDate> {
+        self.snapshot.as_ref().filter(|_| self.is_open()).map(|o| o.due_on)
+    }
+
+    /// Sets the stage of a cycle that is over for now.
+    pub(crate) fn set_past(&mut self, due_on: NaiveDate, stage: Option<Reached>) {
+        self.past.retain(|p| p.due_on != due_on);
+        self.past.extend(stage);
+        self.past.sort_unstable_by_key(|p| p.due_on);
+        let excess = self.past.len().saturating_sub(PAST_CYCLES_MAX);
+        self.past.drain(..excess);
     }
 
     /// What the domain sees.

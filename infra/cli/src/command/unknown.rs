@@ -198,6 +198,11 @@ async fn settle(
             tell!("error: {touch} {}; expected one that is unknown. Nothing was recorded", how_settled(&now));
             Ok(ExitCode::from(REFUSED))
         }
+        Err(RecordError::Refused { why: why @ Refused::BeforeClaim, .. }) => {
+            let claimed_at = record.claimed_at.map_or_else(String::new, text);
+            tell!("error: {why}: {touch} was claimed at {claimed_at}; say --now. Nothing was recorded");
+            Ok(ExitCode::from(REFUSED))
+        }
         Err(
             error @ (RecordError::Refused { .. } | RecordError::OtherClaim { .. } | RecordError::Store(_)),
         ) => Err(error.into()),
