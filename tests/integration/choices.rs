@@ -60,7 +60,7 @@ fn a_withdrawn_channel_is_not_used_until_it_is_granted_again() {
     assert!(sent_until(23, &out).is_empty());
     assert!(sent_until(24, &out).is_empty());
 
-    let evidence = ["--grant", "--purpose", "overdue", "--purpose", "pre_due", "--evidence", "call 7781"];
+    let evidence = ["--grant", "--purpose", "overdue", "--purpose", "pre_due", "--evidence", "call-7781"];
     let said = choose(&out, "24T09", &[&SMS[..], &evidence].concat());
     assert!(said.contains("sms: authorised from now on for pre_due, overdue\n"), "{said}");
     assert_eq!(sent_until(25, &out), ["sms d3"]);
@@ -108,7 +108,7 @@ fn other_hours_need_a_document_that_is_later_than_the_contract_and_count_for_the
     let folder = TempDir::new().unwrap();
     // The stage d3 is due on Sunday 22 November, on which nobody is reminded in Colombia.
     let out = folder_with_a_debt_of(&folder, "hours", "19/11/2026");
-    let hours = ["--hours", "sat,sun 07:00-10:00", "--document", "carta 14", "--contract-on", "2026-01-10"];
+    let hours = ["--hours", "sat,sun 07:00-10:00", "--document", "carta-14", "--contract-on", "2026-01-10"];
     let ask = |code, on: &str| {
         let at = [
             "choice",
@@ -132,7 +132,7 @@ fn other_hours_need_a_document_that_is_later_than_the_contract_and_count_for_the
         text(&run_to(code, &[&["choice", "--folder", &out], &SMS[..], word].concat()).stderr)
     };
     assert!(wrong(&["--hours", "sun 10:00-12:00"], 64).contains("--document"));
-    let dated = ["--document", "carta 14", "--document-on", "2026-11-20", "--contract-on", "2026-01-10"];
+    let dated = ["--document", "carta-14", "--document-on", "2026-11-20", "--contract-on", "2026-01-10"];
     for hours in ["sun", "sun 12:00-10:00", "someday 10:00-12:00"] {
         let told = wrong(&[&["--hours", hours], &dated[..]].concat(), 2);
         assert!(told.contains("such as \"sat,sun 10:00-12:00\""), "{told}");

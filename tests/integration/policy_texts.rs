@@ -73,7 +73,8 @@ fn a_text_with_an_opt_out_link_needs_a_lender_that_has_one() {
     fs::write(&tenant, &without).unwrap();
     let policy = root().join("infra/demo/policy.toml");
     let asked = |tenant: &str, policy: &str, code| {
-        let asked = ["check-policy", "--policy", policy, "--jurisdiction", "CO", "--tenant", tenant];
+        // The profile is the tenant's own.
+        let asked = ["check-policy", "--policy", policy, "--tenant", tenant];
         text(&run_to(code, &asked).stdout)
     };
     let (tenant, policy) = (tenant.to_str().unwrap(), policy.to_str().unwrap());
@@ -94,6 +95,7 @@ fn a_text_with_an_opt_out_link_needs_a_lender_that_has_one() {
 #[test]
 fn wrong_arguments_and_unknown_places_are_told_apart_from_objections() {
     run_to(64, &["check-policy", "--jurisdiction", "CO"]);
+    run_to(64, &["check-policy", "--policy", "policy.toml"]);
     let file = written(&TempDir::new().unwrap(), "");
     run_to(1, &["check-policy", "--policy", &file, "--jurisdiction", "CO"]);
 }

@@ -256,7 +256,7 @@ async fn with_wrong_word() -> (Stack, TouchKey) {
     let touches = stack.store.touches(&stack.tenant(), &customer_id("ana")).await.expect("touches");
     let place = TouchKey::of(&touches[0].touch);
     let id = OperatorId::new("ops-7").expect("an id");
-    let word = PersonWord::new(id, EvidenceRef::new("ticket 4411").expect("a reference")).expect("a word");
+    let word = PersonWord::new(id, EvidenceRef::note("ticket 4411").expect("a reference")).expect("a word");
     let said =
         stack.store.settle_unknown(&stack.tenant(), &place, FoundOut::NotSent, &word, at(23, 11, 0)).await;
     assert!(said.expect("a word").fell_back);

@@ -265,7 +265,7 @@ fn the_profile_of_any_country_says_whose_holidays_it_was_asked_with() {
         let ran = run_to(code, &[&asked[..], more].concat());
         text(&ran.stdout) + &text(&ran.stderr)
     };
-    let may = ["--at", "2026-05-01T10:00:00-05:00"];
+    let may = ["--at", "2026-05-01T10:00:00-05:00", "--time-zone", "America/Bogota"];
     let common = asked(0, &may);
     assert!(common.contains("Reason: holiday") && common.contains("Holidays: the table COMMON"), "{common}");
     let revolution = ["--at", "2026-05-25T10:00:00-03:00"];
@@ -274,8 +274,25 @@ fn the_profile_of_any_country_says_whose_holidays_it_was_asked_with() {
         argentina.contains("Reason: holiday") && argentina.contains("those of AR, to 2030"),
         "{argentina}"
     );
-    assert!(asked(0, &revolution).starts_with("Allowed: overdue by sms"));
-    assert!(asked(0, &["--at", "2031-05-26T10:00:00-03:00"]).contains("Reason: no_calendar"));
+    // By the clock of Argentina, which has one: 05:00 there is no hour of the profile, 08:00 is.
+    let at = |moment: &'static str| ["--at", moment, "--country", "AR"];
+    assert!(asked(0, &at("2026-05-26T08:00:00Z")).contains("Reason: outside_hours"));
+    assert!(
+        asked(0, &at("2026-05-26T11:00:00Z"))
+            .starts_with("Allowed: overdue by sms on Tuesday 2026-05-26 08:00")
+    );
+    let zone = ["--time-zone", "America/Argentina/Buenos_Aires"];
+    assert!(asked(0, &[&revolution[..], &zone].concat()).starts_with("Allowed: overdue by sms"));
+    let later = ["--at", "2031-05-26T10:00:00-03:00"];
+    assert!(asked(0, &[&later[..], &zone].concat()).contains("Reason: no_calendar"));
+    // Nobody knows the clock of a customer of any country, nor of one with several.
+    for unknown in [&revolution[..], &[&revolution[..], &["--country", "BR"]].concat()] {
+        let told = asked(1, unknown);
+        assert!(
+            told.contains("no_time_zone") && told.contains("--time-zone") && !told.contains("llowed"),
+            "{told}"
+        );
+    }
     assert!(asked(1, &[&may[..], &["--country", "Argentina"]].concat()).contains("--country"));
     let nowhere = asked(1, &[&revolution[..], &["--country", "GT"]].concat());
     assert!(

@@ -24,6 +24,7 @@ use domain::ids::{CustomerId, TenantId, TouchId};
 use domain::planner::{Plan, Rules};
 use domain::touch::Touch;
 use domain::verdict::Decision;
+use domain::zone::day_zone;
 use runtime::batch::{each_job, each_job_at_once};
 use runtime::decision_log::{DecisionLine, DecisionLog, DecisionSource};
 use runtime::job::{Job, TouchJob, WavePlace};
@@ -339,7 +340,7 @@ pub(crate) fn record(
     decided: &Plan,
     source: DecisionSource,
 ) {
-    let zone = facts.customer.time_zone.unwrap_or(rules.jurisdiction.time_zone());
+    let zone = day_zone(&facts.customer, rules.jurisdiction);
     let from_dpd = rules.policy.from_dpd();
     deps.decisions.record(|| {
         let seen = decided

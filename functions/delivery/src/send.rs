@@ -13,6 +13,7 @@ use domain::message::message_context;
 use domain::planner::Rules;
 use domain::template::Message;
 use domain::touch::Touch;
+use domain::zone::day_zone;
 use runtime::decision_log::local;
 use runtime::metric::{Step, timer};
 use runtime::rules::TenantRules;
@@ -185,7 +186,7 @@ impl AtHand<'_> {
             Ok(composed) => composed,
             Err(reason) => return Outcome::NotSent { reason, retry: false },
         };
-        let zone = facts.customer.time_zone.unwrap_or(rules.jurisdiction.time_zone());
+        let zone = day_zone(&facts.customer, rules.jurisdiction);
         let outgoing = Outgoing {
             tenant: &tenant.id,
             touch,

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::{Channel, Purpose};
 
-/// The longest reference to evidence, in characters.
-pub const EVIDENCE_CHARS_MAX: usize = 200;
+mod reference;
+
+pub(crate) use reference::has_digits_in_a_row;
+pub use reference::{EVIDENCE_CHARS_MAX, EvidenceError, EvidenceRef, NOTE_CHARS_MAX};
 
 macro_rules! masked {
     ($(#[$doc:meta])* $name:ident) => {
@@ -108,53 +110,6 @@ impl ConsentSource {
             Self::Import => "import",
             Self::Person => "person",
         }
-    }
-}
-
-/// A text that cannot be a reference to evidence.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "is no reference to evidence; expected the id of a document or a recording in 1 to {EVIDENCE_CHARS_MAX} printable characters, and no address"
-)]
-pub struct EvidenceError;
-
-/// What the lender keeps as evidence of a word, by the lender's own reference: a document, a recording. Never personal
-/// data.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct EvidenceRef(String);
-
-impl EvidenceRef {
-    /// Takes a text as a reference, without the white space around it.
-    ///
-    /// # Errors
-    /// [`EvidenceError`] when it is empty or too long, or has a control character or the `@` of an address.
-    pub fn new(text: &str) -> Result<Self, EvidenceError> {
-        let text = text.trim();
-        let length = text.chars().count();
-        if !(1..=EVIDENCE_CHARS_MAX).contains(&length) || text.chars().any(|c| c.is_control() || c == '@') {
-            return Err(EvidenceError);
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// The reference as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for EvidenceRef {
-    type Error = EvidenceError;
-    fn try_from(text: String) -> Result<Self, EvidenceError> {
-        Self::new(&text)
-    }
-}
-
-impl From<EvidenceRef> for String {
-    fn from(evidence: EvidenceRef) -> Self {
-        evidence.0
     }
 }
 
@@ -254,7 +209,7 @@ impl Consent {
 pub fn source_named(text: &str) -> (ConsentSource, Option<EvidenceRef>) {
     match ConsentSource::ALL.iter().find(|source| source.as_str() == text) {
         Some(source) => (*source, None),
-        None => (ConsentSource::Import, EvidenceRef::new(text).ok()),
+        None => (ConsentSource::Import, EvidenceRef::note(text).ok()),
     }
 }
 

@@ -31,6 +31,7 @@ use crate::template::{Message, MessageContext, TemplatePart, TooManyBranches};
 use crate::tenant::Tenant;
 
 use exception::Exceptions;
+pub(crate) use fold::is_invisible;
 use fold::{Folded, Reading};
 use forbidden::{FORBIDDEN, ForbiddenCode};
 use markup::Markup;

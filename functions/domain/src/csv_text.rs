@@ -20,6 +20,14 @@ pub fn neutralise_csv(text: &str) -> Cow<'_, str> {
     if starts_blank || is_formula { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 
+/// The same for an id that a program compares: a plain number, such as `-7`, is no formula and stays as it is.
+#[must_use]
+pub fn neutralise_csv_id(text: &str) -> Cow<'_, str> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    if is_number { Cow::Borrowed(text) } else { neutralise_csv(text) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +36,13 @@ mod tests {
     fn a_text_that_would_be_a_formula_is_made_harmless() {
         for text in ["=1+1", "+57 300", "-2", "@SUM(A1)", "\t=1", "\r=1", " =1", "\n=1", "\u{ff1d}1"] {
             assert_eq!(neutralise_csv(text), format!("'{text}"));
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_a_number_stays_as_it_is() {
+        for (id, written) in [("-7", "-7"), ("+15", "+15"), ("-7+1", "'-7+1"), ("-", "'-"), ("=1", "'=1")] {
+            assert_eq!(neutralise_csv_id(id), written);
         }
     }
 

@@ -21,6 +21,7 @@ use crate::obligation::{Hold, Obligation, dpd};
 use crate::planner::{Facts, Plan, Rules};
 use crate::touch::{Touch, TouchItem};
 use crate::verdict::{Decision, ReasonCode, Verdict};
+use crate::zone::day_zone;
 
 /// The form of [`DecisionRecord`] that this code writes.
 pub const RECORD_VERSION: u32 = 2;
@@ -177,7 +178,7 @@ impl DecisionRecord {
         }
         // What goes out first, otherwise in the order of the facts: the sort is stable.
         verdicts.sort_by_key(|v| v.decision != Decision::Send);
-        let zone = facts.customer.time_zone.unwrap_or(rules.jurisdiction.time_zone());
+        let zone = day_zone(facts.customer, rules.jurisdiction);
         let at = now.trunc_subsecs(3);
         let touch = plan.now.as_ref().filter(|_| cause == Cause::Claim);
         Some(Self {
@@ -339,7 +340,7 @@ impl<'a> InputObligation<'a> {
 fn inputs_hash(rules: &Rules<'_>, facts: &Facts<'_>) -> String {
     let customer = facts.customer;
     let inputs = Inputs {
-        zone: customer.time_zone.unwrap_or(rules.jurisdiction.time_zone()),
+        zone: day_zone(customer, rules.jurisdiction),
         country: customer.country.as_ref().map(|c| c.as_str()),
         kind: customer.kind,
         segment: customer.segment.as_ref(),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
 use crate::choice::Choice;
-use crate::contact::EvidenceRef;
+use crate::contact::{EvidenceRef, has_digits_in_a_row};
 use crate::decision::{DecisionRecord, RECORD_VERSION};
 use crate::fence::Fence;
 use crate::ids::{CustomerId, ObligationId, OperatorId, TenantId, TouchId};
@@ -148,7 +148,7 @@ impl PersonWord {
             return Err(WordError::By);
         }
         let text = evidence.as_str();
-        if text.chars().count() > WORD_EVIDENCE_CHARS_MAX || text.contains('@') || has_number(text) {
+        if text.chars().count() > WORD_EVIDENCE_CHARS_MAX || has_number(text) {
             return Err(WordError::Evidence);
         }
         Ok(Self { by, evidence })
@@ -157,18 +157,7 @@ impl PersonWord {
 
 /// Whether a text has as many digits in a row as a number of a person, whatever signs divide them.
 fn has_number(text: &str) -> bool {
-    let mut digits = 0;
-    for c in text.chars() {
-        match c {
-            c if c.is_numeric() => digits += 1,
-            ' ' | '-' | '.' | '(' | ')' | '/' | '+' | '_' | '\u{a0}' => {}
-            _ => digits = 0,
-        }
-        if digits >= NUMBER_DIGITS {
-            return true;
-        }
-    }
-    false
+    has_digits_in_a_row(text, NUMBER_DIGITS)
 }
 
 impl fmt::Display for PersonWord {
@@ -237,16 +226,24 @@ mod tests {
 
     #[test]
     fn an_operator_is_no_address_and_a_report_without_a_person_has_no_key_for_one() {
-        let evidence = EvidenceRef::new("ticket 4411").unwrap();
+        let evidence = EvidenceRef::note("ticket 4411").unwrap();
         let by = |id: &str| PersonWord::new(OperatorId::new(id).unwrap(), evidence.clone());
         for person in ["ana@example.com", "Ana Rojas", "3001234567", "ops-300.123", "José"] {
             assert_eq!(by(person), Err(WordError::By), "{person}");
         }
         let resting_on =
-            |text: &str| PersonWord::new(OperatorId::new("ops-7").unwrap(), EvidenceRef::new(text).unwrap());
+            |text: &str| PersonWord::new(OperatorId::new("ops-7").unwrap(), EvidenceRef::note(text).unwrap());
         let long = "x".repeat(WORD_EVIDENCE_CHARS_MAX + 1);
-        for text in ["llamar al 300 123 4567", "+57(300)1234567", "cc 1.020.304", "２３４５６７", &long]
-        {
+        let hidden = "tel 3\u{200b}0\u{200b}0\u{200b}1\u{200b}2\u{200b}3";
+        for text in [
+            "llamar al 300 123 4567",
+            "+57(300)1234567",
+            "cc 1.020.304",
+            "２３４５６７",
+            "300*123*4567",
+            hidden,
+            &long,
+        ] {
             assert_eq!(resting_on(text), Err(WordError::Evidence), "{text}");
         }
         assert!(resting_on("SES ticket 4411, page 12").is_ok());

@@ -151,7 +151,7 @@ type RuleLookup = [[Option<u8>; Channel::ALL.len()]; Purpose::ALL.len()];
 pub struct Jurisdiction {
     id: String,
     country: Option<Country>,
-    time_zone: Tz,
+    time_zone: Option<Tz>,
     week: Week,
     holidays: Option<&'static HolidayTable>,
     /// The id of the holiday table, or the word for none.
@@ -205,13 +205,14 @@ impl Jurisdiction {
         let holiday_text = HolidayTable::built_in_text(file.holidays.get_ref()).unwrap_or_default();
         let windows = builder.windows(&mut file)?;
         let rules = builder.rules(&mut file, &windows)?;
+        let time_zone = builder.time_zone(&file)?;
         let questions = builder.questions(file.questions, file.channels.get_ref(), &windows)?;
         builder.content_grounds(&file.content, &file.consent)?;
         let profile = Self {
             lookup: lookup(&rules),
             id: file.id,
             country: file.country,
-            time_zone: file.timezone,
+            time_zone,
             week: file.week,
             holidays,
             holiday_table: file.holidays.get_ref().clone(),
@@ -311,9 +312,10 @@ impl Jurisdiction {
         self.country
     }
 
-    /// Where moments are judged for a customer whose own time zone is not known.
+    /// Where moments are judged for a customer of whom neither the zone nor a country with one clock is known. `None` for a
+    /// profile that serves any country: no clock is that of all of them.
     #[must_use]
-    pub fn time_zone(&self) -> Tz {
+    pub fn time_zone(&self) -> Option<Tz> {
         self.time_zone
     }
 

@@ -44,3 +44,4 @@ pub mod template;
 pub mod tenant;
 pub mod touch;
 pub mod verdict;
+pub mod zone;

@@ -21,6 +21,7 @@ use crate::obligation::Obligation;
 use crate::policy::{Policy, Stage};
 use crate::touch::{ITEMS_PER_TOUCH_MAX, Touch, TouchItem, touch_id};
 use crate::verdict::{Decision, Reason, ReasonCode, Verdict};
+use crate::zone::{DAYS_WITHOUT_ZONE, zone_for};
 
 /// What a decision is made by.
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +63,8 @@ pub struct Plan {
 /// Decides for one customer at a moment.
 #[must_use]
 pub fn plan(rules: &Rules<'_>, facts: &Facts<'_>, now: DateTime<Utc>) -> Plan {
-    let zone = facts.customer.time_zone.unwrap_or(rules.jurisdiction.time_zone());
-    let on = now.with_timezone(&zone).date_naive();
+    let known_zone = zone_for(facts.customer, rules.jurisdiction);
+    let on = now.with_timezone(&known_zone.unwrap_or(DAYS_WITHOUT_ZONE)).date_naive();
     let mut verdicts = Vec::with_capacity(facts.obligations.len());
     let mut due = Vec::new();
     for (index, obligation) in facts.obligations.iter().enumerate() {
@@ -76,13 +77,26 @@ pub fn plan(rules: &Rules<'_>, facts: &Facts<'_>, now: DateTime<Utc>) -> Plan {
         }
     }
     let mut plan = Plan { on, now: None, later: None, verdicts: Vec::new() };
-    if !due.is_empty() {
+    if let Some(zone) = known_zone.filter(|_| !due.is_empty()) {
         due.sort_by(|a, b| (b.dpd, &a.obligation.id).cmp(&(a.dpd, &b.obligation.id)));
         let desk = Desk { rules, facts, now, zone, on };
         desk.decide(due, &mut plan, &mut verdicts);
+    } else {
+        for candidate in &due {
+            verdicts[candidate.index] = Some(verdict(candidate, Decision::Skip, vec![no_time_zone(rules)]));
+        }
     }
     plan.verdicts = verdicts.into_iter().flatten().collect();
     plan
+}
+
+/// Why nothing can be said about the hours of a customer.
+fn no_time_zone(rules: &Rules<'_>) -> Reason {
+    let profile = rules.jurisdiction.id();
+    Reason::new(
+        ReasonCode::NoTimeZone,
+        format!("{profile} has no clock, and neither zone nor country gives one"),
+    )
 }
 
 /// What the ladder says about one obligation.

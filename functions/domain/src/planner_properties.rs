@@ -1,6 +1,7 @@
 //! Planner properties: what must hold for every portfolio, on every day, whatever is missed or paid in between.
 
 use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
+use chrono_tz::Tz;
 use proptest::prelude::*;
 
 use crate::channel::{Channel, Purpose};
@@ -26,6 +27,7 @@ fn a_gate_that_the_facts_cannot_answer_is_closed() {
         [("opt_in", "stage_due"), ("opt_in_by_own_initiative", "gate"), ("not_in_list", "gate")]
     {
         let mut world = World::new("DEFAULT");
+        world.customer.time_zone = Some(Tz::UTC);
         world.jurisdiction = gated_by(gate);
         world.reach(Channel::Sms);
         world.reach(Channel::Email);
@@ -82,6 +84,7 @@ fn world_of(portfolio: &Portfolio) -> World {
     use crate::obligation::{Hold, HoldReason};
     let mut world = World::new(portfolio.jurisdiction);
     world.reach(Channel::Email);
+    world.customer.time_zone = world.jurisdiction.time_zone().is_none().then_some(Tz::UTC);
     world.reach(Channel::Sms);
     world.customer.preferred_channel = portfolio.prefers;
     for (i, debt) in portfolio.debts.iter().enumerate() {
@@ -95,9 +98,14 @@ fn world_of(portfolio: &Portfolio) -> World {
     world
 }
 
+/// The zone of the profile; that of the customer where the profile is of any country and has none.
+fn zone_of(world: &World) -> Tz {
+    world.jurisdiction.time_zone().or(world.customer.time_zone).unwrap()
+}
+
 fn instant(world: &World, on: NaiveDate, hour: u32) -> DateTime<Utc> {
     let local = on.and_hms_opt(hour, 0, 0).unwrap();
-    world.jurisdiction.time_zone().from_local_datetime(&local).earliest().unwrap().with_timezone(&Utc)
+    zone_of(world).from_local_datetime(&local).earliest().unwrap().with_timezone(&Utc)
 }
 
 /// What one plan must keep, whatever came before it.
@@ -114,7 +122,7 @@ fn check_plan(world: &World, plan: &Plan, now: DateTime<Utc>) -> Result<(), Test
             prop_assert!(in_touch(&plan.later));
         }
     }
-    let zone = world.jurisdiction.time_zone();
+    let zone = zone_of(world);
     for touch in plan.now.iter().chain(&plan.later) {
         prop_assert!(touch.send_at >= now);
         let query = ContactQuery {

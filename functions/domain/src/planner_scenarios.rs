@@ -2,7 +2,7 @@
 //!
 //! A script line is one of `jurisdiction ID`, `customer ID reach=… [prefers=…] [kind=…]`, `owes ID due=DATE [amount=N]`,
 //! `pay ID N`, `dispute ID from=DATE [until=DATE]`, `opt-out CHANNEL on=DATE [for=PURPOSE]`, `consent CHANNEL on=DATE [for=PURPOSE]`,
-//! `role ROLE`, `asks DAYS FROM TO CHANNELS`, `prefers CHANNEL`, `suppress CHANNEL`, and `at DATE TIME`, which plans at that local moment and carries the touch out.
+//! `role ROLE`, `country CODE`, `zone NAME`, `asks DAYS FROM TO CHANNELS`, `prefers CHANNEL`, `suppress CHANNEL`, and `at DATE TIME`, which plans at that local moment and carries the touch out.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,6 +16,7 @@ use crate::customer::{Customer, CustomerKind, Role};
 use crate::fence::{Fence, Reached};
 use crate::ids::{CustomerId, ObligationId, TenantId};
 use crate::jurisdiction::Jurisdiction;
+use crate::locale::Country;
 use crate::money::Money;
 use crate::obligation::{Hold, HoldReason, Obligation};
 use crate::planner::{Facts, Plan, Rules, plan};
@@ -160,6 +161,8 @@ fn play(script: &str) -> String {
                     word.purposes = PurposeScope::only([purpose.parse().unwrap()]).unwrap();
                 }
             }
+            "country" => world.customer.country = Some(Country::new(words[1]).unwrap()),
+            "zone" => world.customer.time_zone = Some(words[1].parse().unwrap()),
             "role" => world.customer.role = *Role::ALL.iter().find(|r| r.as_str() == words[1]).unwrap(),
             "asks" => world.customer.agreed_hours = Some(asked(&words)),
             "prefers" => world.customer.preferred_channel = Some(words[1].parse().unwrap()),
@@ -185,7 +188,7 @@ fn asked(words: &[&str]) -> AgreedHours {
 }
 
 fn plan_at(world: &mut World, moment: &str) -> String {
-    let zone = world.jurisdiction.time_zone();
+    let zone = crate::zone::day_zone(&world.customer, world.jurisdiction);
     let local = NaiveDateTime::parse_from_str(moment, "%Y-%m-%d %H:%M").unwrap();
     let now = zone.from_local_datetime(&local).unwrap().with_timezone(&Utc);
     let plan = world.plan(now);
@@ -231,6 +234,7 @@ scenario!(missed_days);
 scenario!(one_message);
 scenario!(holds_and_payments);
 scenario!(no_way_to_reach);
+scenario!(no_time_zone);
 scenario!(channel_week);
 scenario!(only_authorised_channels);
 scenario!(words_for_a_purpose);

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use chrono_tz::Tz;
 
 use crate::channel::{Channel, Purpose};
 use crate::contact_check::{ContactQuery, ReasonCode};
@@ -13,6 +14,7 @@ use crate::customer::CustomerKind;
 use crate::ids::{SegmentId, StageId};
 use crate::jurisdiction::{Interval, Jurisdiction, Requirement, Rule, article};
 use crate::policy::{ChannelRule, Policy, Stage};
+use crate::zone::DAYS_WITHOUT_ZONE;
 
 /// How many days from the asked one are looked at: a year, whichever it is.
 pub const REACH_DAYS: u64 = 366;
@@ -205,7 +207,7 @@ fn unreachable(
         purpose,
         channel,
         at,
-        time_zone: jurisdiction.time_zone(),
+        time_zone: any_zone(jurisdiction),
         prior: &[],
         agreed_hours: None,
     };
@@ -247,11 +249,16 @@ fn open_on(rule: &Rule, day: usize) -> bool {
     !open.is_empty()
 }
 
+/// A clock to look at days by. Where the profile has none any does: whether there is an open moment is the same by each.
+fn any_zone(jurisdiction: &Jurisdiction) -> Tz {
+    jurisdiction.time_zone().unwrap_or(DAYS_WITHOUT_ZONE)
+}
+
 /// An instant at which the day has not yet begun, or just begins, in the profile's zone.
 fn first_instant(jurisdiction: &Jurisdiction, on: NaiveDate) -> DateTime<Utc> {
     use chrono::TimeZone;
     let midnight = on.and_time(NaiveTime::MIN);
-    let local = jurisdiction.time_zone().from_local_datetime(&midnight).earliest();
+    let local = any_zone(jurisdiction).from_local_datetime(&midnight).earliest();
     local.map_or_else(|| midnight.and_utc(), |at| at.to_utc())
 }
 

@@ -73,6 +73,8 @@ pub enum ReasonCode {
     NoTemplate,
     /// A condition of the jurisdiction that the facts do not show to be met.
     Gate,
+    /// Nobody knows by which clock the customer's hours are judged.
+    NoTimeZone,
     /// The tenant's own limit of messages per customer and day.
     OneMessageADay,
     /// One message cannot carry all of the customer's obligations.
@@ -107,6 +109,7 @@ impl ReasonCode {
             Self::AlreadyTried => "already_tried",
             Self::NoTemplate => "no_template",
             Self::Gate => "gate",
+            Self::NoTimeZone => "no_time_zone",
             Self::OneMessageADay => "one_message_a_day",
             Self::MessageFull => "message_full",
             Self::Unreadable => "unreadable",

@@ -26,6 +26,7 @@ use domain::planner::{Facts, Plan, Rules, plan};
 use domain::policy::Policy;
 use domain::touch::Touch;
 use domain::verdict::{Decision, ReasonCode, Verdict};
+use domain::zone::day_zone;
 use runtime::batch::each_job;
 use runtime::decision_log::{DecisionLine, DecisionLog};
 use runtime::job::{JOB_VERSION, ShardJob, TouchJob};
@@ -368,7 +369,7 @@ async fn decide_customer(
         outgoing.first_wave_at =
             Some(outgoing.first_wave_at.map_or(touch.send_at, |first| first.min(touch.send_at)));
     }
-    let zone = known.customer.time_zone.unwrap_or(rules_for.jurisdiction.time_zone());
+    let zone = day_zone(&known.customer, rules_for.jurisdiction);
     let from_dpd = rules.policy.from_dpd();
     let in_window = |v: &Verdict| domain::obligation::dpd(v.due_on, on) >= from_dpd;
     counted::skipped(&verdicts);

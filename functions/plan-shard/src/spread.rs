@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
 use domain::channel::Channel;
 use domain::contact::Contact;
 use domain::contact_check::ContactQuery;
@@ -21,6 +22,7 @@ use domain::planner::{Facts, Rules};
 use domain::send_rate::SendRate;
 use domain::tenant::{Rate, Rates, Tenant};
 use domain::touch::Touch;
+use domain::zone::zone_for;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -173,7 +175,8 @@ impl<'a> Spread<'a> {
         prior: &[Contact],
         touch: Touch,
     ) -> (Touch, Option<DateTime<Utc>>) {
-        let query = |at| query(rules, facts, prior, &touch, at);
+        let Some(time_zone) = zone_for(facts.customer, rules.jurisdiction) else { return (touch, None) };
+        let query = |at| query(facts, time_zone, prior, &touch, at);
         let from_at = touch.send_at;
         let Some(until_at) = rules.jurisdiction.open_until(&query(from_at)) else { return (touch, None) };
         let open_seconds = u64::try_from((until_at - from_at).num_seconds()).unwrap_or(0);
@@ -183,7 +186,7 @@ impl<'a> Spread<'a> {
         let send_at = i64::try_from(minutes).ok().and_then(TimeDelta::try_minutes).map(|by| from_at + by);
         let lawful = |at: &DateTime<Utc>| {
             // The day decides which stage is served, and is part of where the touch is kept.
-            let on = at.with_timezone(&query(*at).time_zone).date_naive();
+            let on = at.with_timezone(&time_zone).date_naive();
             on == touch.on && rules.jurisdiction.check(&query(*at)).is_allowed()
         };
         let send_at = send_at.filter(lawful).unwrap_or(from_at);
@@ -198,12 +201,13 @@ pub(crate) fn open_until(
     prior: &[Contact],
     touch: &Touch,
 ) -> Option<DateTime<Utc>> {
-    rules.jurisdiction.open_until(&query(rules, facts, prior, touch, touch.send_at))
+    let time_zone = zone_for(facts.customer, rules.jurisdiction)?;
+    rules.jurisdiction.open_until(&query(facts, time_zone, prior, touch, touch.send_at))
 }
 
 fn query<'a>(
-    rules: &Rules<'_>,
     facts: &Facts<'a>,
+    time_zone: Tz,
     prior: &'a [Contact],
     touch: &Touch,
     at: DateTime<Utc>,
@@ -212,7 +216,7 @@ fn query<'a>(
         purpose: touch.purpose,
         channel: touch.channel,
         at,
-        time_zone: facts.customer.time_zone.unwrap_or(rules.jurisdiction.time_zone()),
+        time_zone,
         prior,
         agreed_hours: facts.customer.agreed_hours.as_ref(),
     }

@@ -13,9 +13,10 @@ use domain::channel::Channel;
 use domain::choice::{
     AgreedHours, Choice, Chosen, HoursRefusal, OptOutKey, ReplyMeaning, TokenError, read_reply, token_mark,
 };
-use domain::contact::{Address, Consent, ConsentSource, PurposeScope};
+use domain::contact::{Address, Consent, ConsentSource, EvidenceError, EvidenceRef, PurposeScope};
 use domain::customer::Customer;
 use domain::ids::{ChoiceId, CustomerId, IdError, TenantId};
+use domain::zone::zone_for;
 use runtime::rules::{RulesCache, RulesError, TenantRules};
 use serde::Serialize;
 use store::{ChoiceError, Kept, Lifted, Store, StoreError, SuppressionKey};
@@ -108,6 +109,9 @@ pub enum RecordError {
     /// A request for other hours that the law does not take.
     #[error(transparent)]
     Hours(#[from] HoursRefusal),
+    /// A reference that may say who somebody is.
+    #[error("the reference {0}")]
+    Evidence(#[from] EvidenceError),
     /// A link that cannot have an id.
     #[error("the choice {0}")]
     Id(#[from] IdError),
@@ -162,6 +166,7 @@ async fn word(
     now: DateTime<Utc>,
 ) -> Result<Outcome, RecordError> {
     has_come(event.at, now)?;
+    event.evidence.as_ref().map_or(Ok(()), is_reference)?;
     let rules = deps.rules.load(&deps.store, &event.tenant, now).await?;
     let facts = deps.store.customer_facts(&event.tenant, &event.customer).await?;
     let zone = match &facts {
@@ -190,6 +195,7 @@ async fn hours(deps: &Deps, event: HoursEvent, now: DateTime<Utc>) -> Result<Out
     let agreed = match event.request {
         None => None,
         Some(request) => {
+            is_reference(&request.document)?;
             rules.jurisdiction_for(&facts.customer)?.takes_other_hours()?;
             let today = now.with_timezone(&zone_of(&rules, &facts.customer)?).date_naive();
             Some(AgreedHours::try_from(request)?.there_on(today)?)
@@ -245,6 +251,11 @@ async fn record(
     })
 }
 
+/// What arrives goes into the audit chain for good, so it must be the id of a document.
+fn is_reference(evidence: &EvidenceRef) -> Result<(), EvidenceError> {
+    EvidenceRef::new(evidence.as_str()).map(|_| ())
+}
+
 fn has_come(at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), RecordError> {
     if at - now > TimeDelta::minutes(CLOCK_AHEAD_MINUTES_MAX) {
         return Err(RecordError::Future { at, now });
@@ -253,7 +264,8 @@ fn has_come(at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), RecordError> {
 }
 
 fn zone_of(rules: &TenantRules, customer: &Customer) -> Result<chrono_tz::Tz, RulesError> {
-    Ok(customer.time_zone.unwrap_or(rules.jurisdiction_for(customer)?.time_zone()))
+    // The day of a word of a customer who may live anywhere is that of its lender.
+    Ok(zone_for(customer, rules.jurisdiction_for(customer)?).unwrap_or(rules.tenant.time_zone))
 }
 
 /// Whether an address is a number in E.164 form, and no name of a service.

@@ -230,3 +230,18 @@ fn an_event_of_another_version_or_form_is_refused_without_its_words() {
         assert!(!error.contains("secreto"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn what_may_be_a_name_or_a_number_is_no_reference_to_evidence() {
+    let (deps, tenant) = deps().await;
+    for person in ["Ana Rojas", "AnaRojas", "300-123-4567", "TEL-3001234567"] {
+        let mut event = said("given", "e-1", &tenant, NOW);
+        event["evidence"] = json!(person);
+        let events = events_of(event, &tenant).unwrap();
+        for event in events {
+            let error = handle(&deps, event, now()).await.unwrap_err().to_string();
+            assert!(error.contains("DOC-2026-000123") && !error.contains(person), "{error}");
+        }
+    }
+    assert!(deps.store.audit_trail(&tenant, &ana()).await.unwrap().is_empty());
+}

@@ -173,7 +173,7 @@ fn check_deferrals(
     days: &ByDay<'_>,
     findings: &mut Findings,
 ) {
-    let zone = ground.zone_of(&history.customer);
+    let zone = ground.day_zone_of(&history.customer);
     for (on, decision) in days.iter().filter(|(_, d)| d.verdict == VerdictWord::Defer) {
         let Some(tomorrow) = on.checked_add_days(Days::new(1)) else { continue };
         let until_on = decision

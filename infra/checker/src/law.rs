@@ -77,6 +77,14 @@ impl<'a> Laws<'a> {
         Ok(Self { countries, home, elsewhere })
     }
 
+    pub(crate) fn country_of(&self, customer: &str) -> Option<&str> {
+        self.countries.of_customers.get(customer).map(String::as_str)
+    }
+
+    pub(crate) fn home_country(&self) -> &str {
+        &self.countries.home
+    }
+
     pub(crate) fn of(&self, customer: &str) -> &Law {
         let country = self.countries.of_customers.get(customer);
         country.and_then(|country| self.elsewhere.get(country.as_str())).unwrap_or(&self.home)

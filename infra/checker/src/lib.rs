@@ -16,6 +16,7 @@ mod profile;
 mod report;
 #[cfg(test)]
 mod tests;
+mod zones;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -29,6 +30,7 @@ pub use law::Countries;
 pub use line::{LINE_BYTES_MAX, LINES_MAX};
 pub use profile::OpenQuestions;
 pub use report::{Checked, LogFile, Report, Rule, VIOLATIONS_KEPT_PER_RULE_MAX, Violation};
+pub use zones::only_zone_of;
 
 use history::Histories;
 use ladder::Ladder;
@@ -43,7 +45,8 @@ pub const DAYS_MAX: i64 = 36_600;
 pub struct Inputs<'a, M, D> {
     /// What the imported file says about every obligation, over time.
     pub history: &'a [ObligationHistory],
-    /// The customers who have a time zone of their own; all others live in that of their profile.
+    /// The customers who have a time zone of their own; all others live in that of their country where it has one clock,
+    /// else in that of their profile.
     pub time_zones: &'a BTreeMap<String, Tz>,
     /// The text of the policy file.
     pub policy: &'a str,
@@ -131,9 +134,23 @@ struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// The zone in which a customer's days and hours are judged.
-    fn zone_of(&self, customer: &str) -> Tz {
-        self.time_zones.get(customer).copied().unwrap_or(self.law_of(customer).profile.time_zone)
+    /// The zone in which a customer's hours are judged; `None` where nobody knows by which clock it lives. Who has no country
+    /// is taken to live in the lender's.
+    fn zone_of(&self, customer: &str) -> Option<Tz> {
+        if let Some(own) = self.time_zones.get(customer) {
+            return Some(*own);
+        }
+        let own_country = self.laws.country_of(customer);
+        let by_country = own_country.and_then(only_zone_of);
+        let by_profile = self.law_of(customer).profile.time_zone;
+        let lender_lives_there = own_country.is_none_or(|country| country == self.laws.home_country());
+        let by_lender = || only_zone_of(self.laws.home_country()).filter(|_| lender_lives_there);
+        by_country.or(by_profile).or_else(by_lender)
+    }
+
+    /// The zone in which a customer's days are written down.
+    fn day_zone_of(&self, customer: &str) -> Tz {
+        self.zone_of(customer).unwrap_or(Tz::Etc__UTC)
     }
 
     fn law_of(&self, customer: &str) -> &Law {

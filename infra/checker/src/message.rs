@@ -62,14 +62,17 @@ pub(crate) fn check_messages<'a>(
     let mut seen = Seen::default();
     let mut sent = Vec::new();
     for message in in_order {
-        let local = message.at.with_timezone(&ground.zone_of(&message.customer));
+        let local = message.at.with_timezone(&ground.day_zone_of(&message.customer));
         let mut one =
             Sent { message, local: local.naive_local(), purpose: &message.purpose, items: Vec::new() };
         if !ground.covers(one.on()) {
             let detail = format!("expected a day from {} to {}", ground.from, ground.to);
             findings.add(one.violation(Rule::Period, detail));
         }
-        if message.at.offset() != &local.offset().fix() {
+        if ground.zone_of(&message.customer).is_none() {
+            let detail = "nobody knows by which clock the customer lives";
+            findings.add(one.violation(Rule::NoTimeZone, detail));
+        } else if message.at.offset() != &local.offset().fix() {
             let detail = format!("written with {}; expected {}", message.at.offset(), local.offset().fix());
             findings.add(one.violation(Rule::Offset, detail));
         }

@@ -17,7 +17,8 @@ const EVERY_CHANNEL: &str = "*";
 
 /// The contact rules of a jurisdiction.
 pub(crate) struct Profile {
-    pub(crate) time_zone: Tz,
+    /// That of the place; a profile of any country has none.
+    pub(crate) time_zone: Option<Tz>,
     /// Whether a week goes from Monday to Sunday; otherwise it is any seven consecutive local dates.
     pub(crate) iso_week: bool,
     /// Whether a message without an answer feeds the caps.
@@ -212,7 +213,7 @@ impl Window {
 
 #[derive(Deserialize)]
 struct ProfileFile {
-    timezone: Tz,
+    timezone: Option<Tz>,
     week: Week,
     holidays: String,
     country: Option<String>,

@@ -60,6 +60,8 @@ rules! {
     Period = "period",
     /// An instant is written with the offset of the customer's own zone.
     Offset = "offset",
+    /// Nothing is sent to a customer of whom nobody knows by which clock it lives.
+    NoTimeZone = "no_time_zone",
     /// A message has an address, a text and at least one obligation.
     Empty = "empty",
     /// Every message has a subject, an SMS has none.

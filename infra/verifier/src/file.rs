@@ -104,7 +104,6 @@ pub(crate) struct Touch {
 /// One report about a touch.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "what no check looks at is named all the same, so that its keys are known")]
 pub(crate) struct Said {
     pub(crate) report: String,
     pub(crate) source: String,
@@ -189,7 +188,9 @@ pub(crate) struct Word {
     #[serde(default)]
     pub(crate) purposes: Option<Vec<String>>,
     pub(crate) granted: bool,
-    pub(crate) on: NaiveDate,
+    /// `None` where the lender's file gave no day.
+    #[serde(deserialize_with = "there")]
+    pub(crate) on: Option<NaiveDate>,
     #[serde(default)]
     pub(crate) at: Option<DateTime<Utc>>,
     pub(crate) source: String,

@@ -18,6 +18,8 @@ pub(crate) const DAYS: [&str; 8] = ["mon", "tue", "wed", "thu", "fri", "sat", "s
 const EVERY_CHANNEL: &str = "*";
 /// The key of the holiday table.
 const HOLIDAYS: &str = "holidays";
+/// The key of the clock of a country.
+const TIME_ZONE: &str = "timezone";
 const DAY_SECONDS: u32 = 86_400;
 /// The key of a profile that takes a customer's request for other hours, and the one word that it has.
 const OFF_HOURS: (&str, &str) = ("off_hours", "debtor_initiated_separate_later_instrument");
@@ -89,18 +91,21 @@ impl Change {
 
 impl Law {
     /// Reads the texts of a profile: a full one, what is laid over it, the tenant's own rules, which have no `id`, and the
-    /// holiday table of a country, where the profile serves any.
+    /// holiday table and the clock of a country, where the profile serves any.
     pub(crate) fn read(id: &str, texts: &[String], holidays: &str) -> Result<Self, String> {
         let (mut whole, mut own) = (Table::new(), None);
-        let mut has_country = false;
+        let (mut has_country, mut has_place) = (false, false);
         for text in texts {
             let mut table: Table = text.parse().map_err(|e: toml::de::Error| e.to_string())?;
-            if has_country {
+            if has_place {
                 return Err("a text follows the holidays of a country; expected them last".to_owned());
             }
-            if !table.contains_key("id") && table.keys().eq([HOLIDAYS]) {
+            if !table.contains_key("id")
+                && table.keys().all(|key| [HOLIDAYS, TIME_ZONE].contains(&key.as_str()))
+            {
+                has_country = table.contains_key(HOLIDAYS);
+                has_place = true;
                 whole.extend(table);
-                has_country = true;
                 continue;
             }
             if own.is_some() {
@@ -125,7 +130,7 @@ impl Law {
         let consent = whole.get("consent").and_then(|c| c.get(OFF_HOURS.0)).and_then(Value::as_str);
         let listed = |line: &str| line.get(..10)?.parse().ok();
         Ok(Self {
-            time_zone: whole.get("timezone").and_then(Value::as_str).map(str::to_owned),
+            time_zone: whole.get(TIME_ZONE).and_then(Value::as_str).map(str::to_owned),
             hours: ContactHours::parse(&whole.to_string(), holidays).map_err(|e| e.to_string())?,
             holidays: holidays.lines().skip(1).filter_map(listed).collect(),
             takes_other_hours: consent == Some(OFF_HOURS.1),
@@ -136,7 +141,7 @@ impl Law {
         })
     }
 
-    /// The time zone of customers who have none of their own.
+    /// The time zone of customers who have none of their own, and none by their country; a profile of any country has none.
     pub(crate) fn time_zone(&self) -> Option<String> {
         self.time_zone.clone()
     }

@@ -172,6 +172,20 @@ fn facts_of_the_chain_and_what_stands_beside_it_are_one() {
     );
     assert_eq!(place(&|e| e.beside["consents"][1]["granted"] = json!(true)), (Some(5), String::new()));
     assert_eq!(place(&|e| drop(e.documents.remove(4))), at("consents[1]"));
+    // A lender's file may give no day; whoever makes a choice makes it on one.
+    whole.beside["consents"][0]["on"] = Value::Null;
+    assert!(verified(&whole).is_ok());
+    whole.documents[4]["fact"]["choice"]["what"]["words"][0]["on"] = Value::Null;
+    assert_eq!(broken(&whole.file()).entry, Some(5));
+}
+
+#[test]
+fn a_report_is_of_a_moment_between_its_claim_and_its_record() {
+    let mut whole = Evidence::of_days(1);
+    for (minutes, is_sound) in [(-9, true), (9, true), (-11, false), (11, false)] {
+        whole.beside["touches"][0]["history"][0]["at_ms"] = json!(START_MS + 100 + minutes * 60_000);
+        assert_eq!(verified(&whole).is_ok(), is_sound, "{minutes}");
+    }
 }
 
 #[test]

@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::Problem;
 use crate::chain::{Link, clipped, first_of, instant, touch_id};
 use crate::document::{ClaimedTouch, Decision, Document, Fact, KeptTouch, Report};
 use crate::file::{EvidenceFile, Said, Touch};
 use crate::rules::RuleTexts;
+use crate::{CLOCK_SKEW_MILLIS_MAX, Problem};
 
 /// The states of a touch that no sender has taken, or that was given back.
 const NOT_TAKEN: [&str; 3] = ["planned", "prevented", "superseded"];
@@ -256,6 +256,7 @@ fn history(touch: &Touch) -> Result<(), String> {
     let (mut state, mut settled_at_ms, mut decisive) = ("claimed", None, None::<&Said>);
     let mut kinds = BTreeSet::new();
     for said in &touch.history {
+        happened(touch, said)?;
         let Some((_, to, sources)) = REPORTS.iter().find(|(report, ..)| *report == said.report) else {
             return Err(format!("has the report {:?}, which is none", clipped(&said.report)));
         };
@@ -302,6 +303,21 @@ fn history(touch: &Touch) -> Result<(), String> {
         return Err("was accepted by the provider without an id; expected the provider's".to_owned());
     }
     Ok(())
+}
+
+/// A report is about something that happened after the claim and before it was recorded, as far as two clocks agree.
+fn happened(touch: &Touch, said: &Said) -> Result<(), String> {
+    let from_ms = touch.claimed_at_ms.map_or(i64::MIN, |at_ms| at_ms.saturating_sub(CLOCK_SKEW_MILLIS_MAX));
+    let to_ms = said.recorded_at_ms.saturating_add(CLOCK_SKEW_MILLIS_MAX);
+    if (from_ms..=to_ms).contains(&said.at_ms) {
+        return Ok(());
+    }
+    Err(format!(
+        "has the report {} of {}; expected a moment between its claim and {}, when it was recorded",
+        clipped(&said.report),
+        instant(said.at_ms).unwrap_or_default(),
+        instant(said.recorded_at_ms).unwrap_or_default()
+    ))
 }
 
 fn rank(state: &str) -> Option<usize> {

@@ -28,6 +28,8 @@ const ROLES: [&str; 4] = ["debtor", "codebtor", "guarantor", REFERENCE];
 const REFERENCE: &str = "reference";
 /// The reason of a decision about such a one.
 const THIRD_PARTY: &str = "third_party";
+/// The clock of the record where nobody knows the customer's.
+const NO_ZONE: &str = "Etc/UTC";
 /// The word for contact data that is left out, and what stands in its place.
 const MASKED: (&str, &str) = ("masked", "***");
 const CONTACT_DATA: [&str; 2] = [MASKED.0, "in full"];
@@ -84,12 +86,17 @@ fn in_chain(link: &Link<'_>) -> Result<(), Problem> {
     let found = match &fact.fact {
         Fact::Contact { channel, .. } => known(channel, &CHANNELS),
         Fact::Choice(choice) => match &choice.what {
-            Chosen::Words(said) => said.iter().try_for_each(word),
+            Chosen::Words(said) => said.iter().try_for_each(|said| dated(said).and_then(|()| word(said))),
             Chosen::Hours(asked) => asked.as_ref().map_or(Ok(()), hours),
         },
         Fact::Released { .. } | Fact::Report(_) | Fact::Erased { .. } => Ok(()),
     };
     found.map_err(|what| link.broken(what))
+}
+
+/// Who makes a choice makes it on a day; only a lender's file may give none.
+fn dated(said: &Word) -> Result<(), String> {
+    said.on.map(|_| ()).ok_or_else(|| "it is of no day; expected the day of the choice".to_owned())
 }
 
 fn word(said: &Word) -> Result<(), String> {
@@ -210,11 +217,17 @@ fn as_decided(
     if decision.fence_version.checked_add(1) != Some(file.fence_version) {
         return Ok(());
     }
-    let zone = match &profile.time_zone {
-        Some(own) => Some(own.clone()),
-        None => rules.of(decision).map_err(|what| link.broken(what))?.law.time_zone(),
+    let by_country = || Some(checker::only_zone_of(profile.country.as_deref()?)?.name().to_owned());
+    let zone = match profile.time_zone.clone().or_else(by_country) {
+        Some(zone) => zone,
+        None => rules
+            .of(decision)
+            .map_err(|what| link.broken(what))?
+            .law
+            .time_zone()
+            .unwrap_or(NO_ZONE.to_owned()),
     };
-    if zone.as_deref() != Some(&decision.zone) {
+    if zone != decision.zone {
         let what =
             format!("it differs from {}, with which entry {} was decided last", decision.zone, link.number);
         return Err(Problem::at("profile.time_zone", what));

@@ -120,6 +120,15 @@ fn zone_and_role_are_those_of_the_last_decision_while_nothing_became_known_since
     assert_eq!(problem.place.as_deref(), Some("profile.time_zone"));
     assert!(problem.what.contains("America/Bogota, with which entry 3 was decided last"), "{problem}");
     assert!(zone(json!("America/Lima"), 1).is_ok(), "a later import may have told another one");
+    // Without one of its own it is that of a country with one clock, else that of the profile.
+    let country = |country: &str| {
+        let mut file = Evidence::of_days(2).file();
+        file["profile"]["country"] = json!(country);
+        verify(sealed(file).to_string().as_bytes())
+    };
+    assert!(country("CO").is_ok() && country("BR").is_ok());
+    let Err(VerifyError::Broken(problem)) = country("AR") else { panic!("it is seen") };
+    assert_eq!(problem.place.as_deref(), Some("profile.time_zone"));
 
     let mut third = Evidence::of_days(2);
     third.documents[1]["verdicts"][0]["reasons"] = json!([{"code": "third_party"}]);

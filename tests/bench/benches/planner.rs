@@ -45,7 +45,7 @@ fn contact_check(bencher: Bencher<'_, '_>, contacts: i64) {
         purpose: Purpose::Overdue,
         channel: Channel::Sms,
         at: moment(),
-        time_zone: jurisdiction.time_zone(),
+        time_zone: jurisdiction.time_zone().expect("a profile of a country has a zone"),
         prior: &prior,
         agreed_hours: None,
     };

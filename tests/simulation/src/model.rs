@@ -356,6 +356,7 @@ fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violatio
         | ReasonCode::Gate
         | ReasonCode::ConditionNotMet
         | ReasonCode::NoTemplate
+        | ReasonCode::NoTimeZone
         | ReasonCode::Unreadable
         | ReasonCode::StageDue
         | ReasonCode::DailyQuota

@@ -34,7 +34,7 @@ pub(crate) async fn settle(store: &Store, scene: &Scene, tenant: &TenantId, now_
     let Ok(mut unknown) = store.still_unknown(tenant, &page.items).await else { return false };
     unknown.sort_by_key(|record| TouchKey::of(&record.touch));
     let id = OperatorId::new("ops-7").expect("an id that is made here is sound");
-    let evidence = EvidenceRef::new("ticket 4411").expect("a reference that is made here is sound");
+    let evidence = EvidenceRef::note("ticket 4411").expect("a reference that is made here is sound");
     let word = PersonWord::new(id, evidence).expect("a word that is made here is sound");
     for record in unknown {
         let touch = TouchKey::of(&record.touch);

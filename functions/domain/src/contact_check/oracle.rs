@@ -235,7 +235,7 @@ impl Case {
 impl Raw {
     fn toml(&self) -> String {
         let mut text = format!(
-            "schema = 1\nid = \"RAW\"\ntimezone = \"Etc/UTC\"\nweek = \"{}\"\nholidays = \"{}\"\nreviewed = \"2026-11-22\"\n\
+            "schema = 1\nid = \"RAW\"\nweek = \"{}\"\nholidays = \"{}\"\nreviewed = \"2026-11-22\"\n\
              channels = [\"email\", \"sms\", \"push\", \"whatsapp\", \"call\"]\n[counting]\nmode = \"{}\"\nbasis = \"policy\"\n[windows.w]\n",
             self.week, self.holidays, self.mode
         );

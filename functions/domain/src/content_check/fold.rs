@@ -10,6 +10,8 @@ use unicode_normalization::char::is_combining_mark;
 
 /// How many single letters in a row are read as one word that was spelled out: `J U Z G A D O`.
 const SPELLED_LETTERS_MIN: usize = 4;
+/// The longest word that is looked for among letters written one by one.
+const SPELLED_WORD_MAX: usize = 16;
 
 /// How a text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +72,27 @@ impl Folded {
                 all.push(folded);
             }
         }
+        all.extend(Self::spelled_out(&plain));
         all
+    }
+
+    /// Every word that may stand among letters that are written one by one, where nothing says which of them begins one:
+    /// `y e m b a r g o`. `None` where no letters are.
+    fn spelled_out(letters: &[Letter]) -> Option<Self> {
+        let (kept, ends) = words(letters, Reading::Joined);
+        let single: Vec<Range<usize>> = ranges(&ends).collect();
+        let mut all = Self { text: String::new(), origins: Vec::new() };
+        for run in single.chunk_by(|a, b| a.len() == 1 && b.len() == 1) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let run = kept.get(first.start..last.end).filter(|_| run.len() >= SPELLED_LETTERS_MIN);
+            for from in 0..run.map_or(0, <[Letter]>::len) {
+                let rest = run.and_then(|run| run.get(from..)).unwrap_or_default();
+                for length in SPELLED_LETTERS_MIN..=rest.len().min(SPELLED_WORD_MAX) {
+                    all.push_word(&rest[..length]);
+                }
+            }
+        }
+        (!all.text.is_empty()).then_some(all)
     }
 
     fn read(letters: &[Letter], reading: Reading) -> Self {
@@ -81,14 +103,18 @@ impl Folded {
         let mut folded =
             Self { text: String::with_capacity(letters.len()), origins: Vec::with_capacity(letters.len()) };
         for word in ranges(&ends).filter_map(|range| kept.get(range)) {
-            if !folded.text.is_empty() {
-                folded.push(' ', word.first().map_or((0, 0), |l| (l.from, l.from)));
-            }
-            for letter in word {
-                folded.push(letter.c, (letter.from, letter.to));
-            }
+            folded.push_word(word);
         }
         folded
+    }
+
+    fn push_word(&mut self, word: &[Letter]) {
+        if !self.text.is_empty() {
+            self.push(' ', word.first().map_or((0, 0), |l| (l.from, l.from)));
+        }
+        for letter in word {
+            self.push(letter.c, (letter.from, letter.to));
+        }
     }
 
     fn push(&mut self, c: char, origin: (usize, usize)) {
@@ -269,7 +295,7 @@ fn is_latin(c: char) -> bool {
 }
 
 /// Characters that nobody sees: zero-width ones, soft hyphens, marks of the direction of writing, tags.
-pub(super) fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}'
         | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'

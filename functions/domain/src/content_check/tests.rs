@@ -261,6 +261,9 @@ fn forbidden_words_are_found_however_they_are_put_together() {
         "el 🅹🆄🆉🅶🅰🅳🅾",
         "el 🄹🅄🅉🄶🄰🄳🄾",
         "el j u z g a d o",
+        "a j u z g a d o y e m b a r g o",
+        "evite e m b a r g o y costos",
+        "j u z g a d o c i v i l",
         "el j.u.z.g.a.d.o",
         "el j_u_z_g_a_d_o",
     ] {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use chrono_tz::Tz;
 use toml::Spanned;
 
 use super::duties::{Consents, Content};
@@ -66,6 +67,18 @@ impl Builder<'_> {
         HolidayTable::built_in(id.get_ref())
             .map(Some)
             .ok_or_else(|| self.error("holidays", Some(id.span()), problem()))
+    }
+
+    /// A profile of a country has its zone, and one that serves any has none: its customers may live anywhere.
+    pub(super) fn time_zone(&self, file: &ProfileFile) -> Result<Option<Tz>, ProfileError> {
+        match (file.country, file.timezone) {
+            (Some(_), None) => Err(self.error("timezone", None, Problem::Missing("the zone of the country"))),
+            (None, Some(_)) => {
+                let why = "a profile that serves any country has no zone";
+                Err(self.error("timezone", None, Problem::Misplaced(why)))
+            }
+            (_, zone) => Ok(zone),
+        }
     }
 
     pub(super) fn counting(&self, file: CountingFile) -> Result<Counting, ProfileError> {

@@ -27,7 +27,7 @@ pub(super) struct ProfileFile {
     pub(super) schema: Spanned<u32>,
     pub(super) id: String,
     pub(super) country: Option<Country>,
-    pub(super) timezone: Tz,
+    pub(super) timezone: Option<Tz>,
     pub(super) week: Week,
     pub(super) holidays: Spanned<String>,
     pub(super) in_force_from: Option<NaiveDate>,

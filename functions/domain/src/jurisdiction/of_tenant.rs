@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike, NaiveDate};
+use chrono_tz::Tz;
 
 use super::Jurisdiction;
 use super::adjust_error::{AdjustErrors, AdjustProblem, Mistakes};
@@ -14,6 +15,7 @@ use super::{adjust, own::ContactRules};
 use crate::calendar::HolidayTable;
 use crate::locale::Country;
 use crate::tenant::Tenant;
+use crate::zone::only_zone_of;
 
 /// The profiles that protect a tenant's customers.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +24,7 @@ pub struct TenantJurisdictions {
     chosen: String,
     countries: Vec<Country>,
     profiles: BTreeMap<&'static str, Jurisdiction>,
-    /// Those that serve any country, with the holidays of each country that has a table.
+    /// Those that serve any country, with the holidays of each country that has a table, and the clock of the tenant's.
     with_holidays: BTreeMap<&'static str, BTreeMap<Country, Jurisdiction>>,
     /// Those that are not as they would be without the tenant's own rules.
     changed: BTreeSet<&'static str>,
@@ -45,8 +47,10 @@ impl TenantJurisdictions {
         }
         let mut profiles = Self::profiles(&tenant.contact_rules, today, &mut mistakes);
         mistakes.refuse_any()?;
-        let with_holidays = profiles.iter().map(|(id, profile)| (*id, with_holidays(profile))).collect();
+        let mut with_holidays: BTreeMap<_, _> =
+            profiles.iter().map(|(id, profile)| (*id, with_holidays(profile))).collect();
         profiles.values_mut().for_each(Jurisdiction::know_years_of_closed_days);
+        add_clock_of(tenant.country, &profiles, &mut with_holidays);
         let unruled = Self::profiles(&ContactRules::default(), today, &mut mistakes);
         let version = Jurisdiction::version;
         let is_changed = |id: &&'static str| profiles.get(id).map(version) != unruled.get(id).map(version);
@@ -175,9 +179,29 @@ fn with_holidays(profile: &Jurisdiction) -> BTreeMap<Country, Jurisdiction> {
     HolidayTable::built_in_ids().filter_map(country).collect()
 }
 
+/// Adds the profiles that serve any country with the clock of the tenant's own, where no table of its holidays gave it
+/// already: of a customer without a country it is taken that it lives where its lender is, for holidays and clock alike.
+fn add_clock_of(
+    country: Country,
+    profiles: &BTreeMap<&'static str, Jurisdiction>,
+    with_holidays: &mut BTreeMap<&'static str, BTreeMap<Country, Jurisdiction>>,
+) {
+    for (id, profile) in profiles.iter().filter(|(_, profile)| profile.country.is_none()) {
+        let of = with_holidays.entry(id).or_default();
+        if let Some(time_zone) = only_zone_of(country).filter(|_| !of.contains_key(&country)) {
+            let known = Jurisdiction { time_zone: Some(time_zone), ..profile.clone() };
+            of.insert(country, known.followed_by(&profile.texts, clock_words(Some(time_zone))));
+        }
+    }
+}
+
+fn clock_words(time_zone: Option<Tz>) -> String {
+    time_zone.map_or(String::new(), |zone| format!("timezone = \"{zone}\"\n"))
+}
+
 impl Jurisdiction {
-    /// A profile that serves any country with the holidays of one, outside of whose years every day is refused; `None`
-    /// for a profile of a country, and for a country without a table.
+    /// A profile that serves any country with the holidays of one, outside of whose years every day is refused, and with its
+    /// clock where it has a single one; `None` for a profile of a country, and for a country without a table.
     #[must_use]
     pub fn in_country(&self, country: Country) -> Option<Self> {
         if self.country.is_some() {
@@ -186,8 +210,10 @@ impl Jurisdiction {
         let id = country.as_str();
         let holidays = Some(HolidayTable::built_in(id)?);
         let holiday_text = HolidayTable::built_in_text(id)?;
-        let (words, holiday_table) = (format!("holidays = \"{id}\"\n"), id.to_owned());
-        Some(Self { holidays, holiday_text, holiday_table, ..self.clone() }.followed_by(&self.texts, words))
+        let (holiday_table, time_zone) = (id.to_owned(), only_zone_of(country));
+        let words = format!("holidays = \"{id}\"\n") + &clock_words(time_zone);
+        let known = Self { holidays, holiday_text, holiday_table, time_zone, ..self.clone() };
+        Some(known.followed_by(&self.texts, words))
     }
 
     /// A profile that serves any country knows only the years for which the lender closed days: what it has besides is

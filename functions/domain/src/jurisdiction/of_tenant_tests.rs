@@ -124,7 +124,10 @@ fn a_profile_of_any_country_keeps_the_holidays_of_the_customers_own() {
     assert_eq!(france.next_allowed_at(&sooner), "2026-01-02T08:00:00Z".parse().ok());
     let versions = [argentina.version(), brazil.version(), france.version()];
     assert!(versions[0] != versions[1] && versions[1] != versions[2] && versions[0] != versions[2]);
-    assert_eq!(argentina.texts().last(), Some("holidays = \"AR\"\n"));
+    assert_eq!(
+        argentina.texts().last(),
+        Some("holidays = \"AR\"\ntimezone = \"America/Argentina/Buenos_Aires\"\n")
+    );
     // A tenant of such a country, and its customers of unknown country, have them too.
     let mut own = tenant(bastille_day);
     own.country = Country::new("AR").unwrap();
@@ -149,8 +152,13 @@ fn a_country_whose_holidays_nobody_named_is_refused_by_its_key_and_its_customers
         tenant("[[contact_rules.DEFAULT.closed_days]]\non = \"2026-09-15\"\nreason = \"r\"").contact_rules;
     let profiles = TenantJurisdictions::new(&own, today()).unwrap();
     let at = |on: &str| reason(profiles.own().unwrap(), Purpose::PreDue, Channel::Sms, on, &[]);
-    assert_eq!(at("2026-09-15T12:00:00Z"), "closed_day contact_rules.DEFAULT.closed_days[0]");
-    assert_eq!(at("2026-09-16T12:00:00Z"), "ok");
+    assert_eq!(at("2026-09-15T18:00:00Z"), "closed_day contact_rules.DEFAULT.closed_days[0]");
+    assert_eq!(at("2026-09-16T18:00:00Z"), "ok");
+    // The clock of the lender's own country, as its text says, and of no other country.
+    let clock = profiles.own().unwrap();
+    assert_eq!(clock.time_zone(), Some(chrono_tz::America::Guatemala));
+    assert_eq!(clock.texts().last(), Some("timezone = \"America/Guatemala\"\n"));
+    assert_eq!(profiles.for_country(Country::new("FR").ok()).unwrap().time_zone(), None);
     // A country that the lender did not name, of a customer whom it has all the same.
     let profiles = TenantJurisdictions::new(&tenant(""), today()).unwrap();
     let stranger = profiles.for_country(Some(Country::new("GT").unwrap())).unwrap();

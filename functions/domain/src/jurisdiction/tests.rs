@@ -12,6 +12,7 @@ week = "iso"
 holidays = "CO"
 reviewed = "2026-11-22"
 channels = ["email", "sms", "call"]
+country = "CO"
 [windows.day]
 mon = [["07:00", "12:00"], ["13:00", "19:00"]]
 tue = []
@@ -97,7 +98,7 @@ fn gates_and_duties_are_exposed() {
     assert_eq!(co.duties().credit_bureau.as_ref().unwrap().notice_days, 20);
     assert_eq!(
         (co.time_zone(), co.reviewed_on().to_string()),
-        (chrono_tz::America::Bogota, "2026-11-22".into())
+        (Some(chrono_tz::America::Bogota), "2026-11-22".into())
     );
 }
 
@@ -108,6 +109,12 @@ fn a_bad_profile_says_where_it_is_wrong() {
         ("id = \"X\"", "id = \"X\"\ncolour = 1", "line 3, colour: unknown field"),
         ("id = \"X\"\n", "", "missing field `id`"),
         ("= [\"email\", \"sms\"", "= [\"email\", \"fax\"", "line 7, channels[1]: unknown variant `fax`"),
+        ("timezone = \"America/Bogota\"\n", "", "timezone: is missing; expected the zone of the country"),
+        (
+            "country = \"CO\"\n",
+            "",
+            "timezone: does not belong here: a profile that serves any country has no zone",
+        ),
         ("timezone = \"America/Bogota\"", "timezone = \"America/Bogotá\"", "line 3, timezone: "),
         (
             "week = \"iso\"",
@@ -120,17 +127,21 @@ fn a_bad_profile_says_where_it_is_wrong() {
             "line 5, holidays: there is no holiday table \"XX\"; expected",
         ),
         ("holidays = \"CO\"\n", "", "missing field `holidays`"),
-        ("\"12:00\"]", "\"25:00\"]", "line 9, windows.day.mon[0]"),
-        ("\"12:00\"]", "\"07:00\"]", "line 9, windows.day.mon[0]: the interval does not end after it starts"),
+        ("\"12:00\"]", "\"25:00\"]", "line 10, windows.day.mon[0]"),
+        (
+            "\"12:00\"]",
+            "\"07:00\"]",
+            "line 10, windows.day.mon[0]: the interval does not end after it starts",
+        ),
         (
             "[\"13:00\"",
             "[\"11:59\"",
-            "line 9, windows.day.mon[1]: the interval starts before the one above it ends",
+            "line 10, windows.day.mon[1]: the interval starts before the one above it ends",
         ),
         ("tue = []\n", "", "missing field `tue`"),
-        ("tue = []", "tues = []", "line 10, windows.day.tues: unknown field `tues`"),
+        ("tue = []", "tues = []", "line 11, windows.day.tues: unknown field `tues`"),
         ("mode = \"any\"\nbasis = \"policy\"", "mode = \"any\"", "counting.basis: is missing"),
-        ("[\"overdue\"]", "[\"late\"]", "line 22, rules[0].purposes[0]: unknown variant `late`"),
+        ("[\"overdue\"]", "[\"late\"]", "line 23, rules[0].purposes[0]: unknown variant `late`"),
         ("[\"overdue\"]", "[]", "rules[0].purposes: is missing; expected at least one purpose"),
         ("[\"email\"]\nexempt", "[\"mail\"]\nexempt", "rules[1].channels: unknown channel \"mail\""),
         (
@@ -141,7 +152,7 @@ fn a_bad_profile_says_where_it_is_wrong() {
         (
             "window = \"day\"",
             "window = \"night\"",
-            "line 21, rules[0].window: there is no window \"night\"; expected one of day",
+            "line 22, rules[0].window: there is no window \"night\"; expected one of day",
         ),
         ("window = \"day\"", "exempt = true", "rules[0].exempt: does not belong here"),
         ("window = \"day\"\n", "", "rules[0].window: is missing"),
@@ -152,14 +163,14 @@ fn a_bad_profile_says_where_it_is_wrong() {
             "window = \"day\"\nrequire = [\"luck\"]",
             "rules[0].require: unknown requirement \"luck\"",
         ),
-        ("kind = \"count\"", "kind = \"most\"", "line 27, rules[0].caps[0].kind: unknown variant `most`"),
+        ("kind = \"count\"", "kind = \"most\"", "line 28, rules[0].caps[0].kind: unknown variant `most`"),
         (
             "code = \"daily_cap\"",
             "code = \"enough\"",
-            "line 26, rules[0].caps[0].code: unknown variant `enough`",
+            "line 27, rules[0].caps[0].code: unknown variant `enough`",
         ),
         ("code = \"daily_cap\"", "code = \"sunday\"", "rules[0].caps[0].code: does not belong here"),
-        ("per = \"day\"", "per = \"month\"", "line 28, rules[0].caps[0].per: unknown variant `month`"),
+        ("per = \"day\"", "per = \"month\"", "line 29, rules[0].caps[0].per: unknown variant `month`"),
         ("max = 1", "max = 0", "rules[0].caps[0].max: is 0; expected 1 to 1000"),
         ("max = 1", "max = 1\nhours = 4", "rules[0].caps[0].hours: does not belong here"),
         (
@@ -177,9 +188,9 @@ fn a_bad_profile_says_where_it_is_wrong() {
             "kind = \"distinct_channels\"\nper",
             "rules[0].caps[0].per: is missing; expected week",
         ),
-        ("over = \"*\"", "over = \"all\"", "line 30, rules[0].caps[0].over: invalid value"),
+        ("over = \"*\"", "over = \"all\"", "line 31, rules[0].caps[0].over: invalid value"),
         ("id = \"X\"", "extends = \"CO\"\nid = \"X\"", "line 8, channels: unknown field `channels`"),
-        ("[counting]", "[counting", "line 18, .: "),
+        ("[counting]", "[counting", "line 19, .: "),
     ];
     for (old, new, expected) in cases {
         assert_eq!(SMALL.matches(old).count(), 1, "{old:?} must stand in the small profile once");

@@ -48,6 +48,11 @@ const CASES: &[(Rule, usize, &str, Change)] = &[
     (Rule::Offset, 2, "instants of a customer whose zone is another", |r| {
         r.time_zones.clear();
     }),
+    (Rule::NoTimeZone, 7, "messages to customers of a lender whose country has several clocks", |r| {
+        r.profile = r.profile.replace("timezone = \"America/Bogota\"\n", "");
+        r.time_zones.extend([("B".to_owned(), "America/Bogota".parse().unwrap())]);
+        r.countries.home = "BR".into();
+    }),
     (Rule::Empty, 1, "no text", |r| r.edit_message(16, "A", |m| m["body"] = " ".into())),
     (Rule::Empty, 1, "no address", |r| r.edit_message(16, "A", |m| m["to"] = "".into())),
     (Rule::Empty, 1, "no touch", |r| r.edit_message(16, "A", |m| m["touch"] = "".into())),

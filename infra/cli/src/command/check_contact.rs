@@ -19,6 +19,7 @@ use domain::contact_check::{ContactAnswer, ContactQuery};
 use domain::jurisdiction::{BuiltInError, Jurisdiction, TenantJurisdictions};
 use domain::locale::Country;
 use domain::tenant::Tenant;
+use domain::zone::only_zone_of;
 use runtime::decision_log::local;
 use serde::Deserialize;
 
@@ -58,7 +59,7 @@ pub(crate) struct CheckContactArguments {
     /// answered counts as answered, which allows less.
     #[arg(long, default_value = "[]")]
     prior: String,
-    /// The customer's time zone; the profile's where it is not said.
+    /// The customer's time zone; that of its country where it has a single clock, else the profile's, where it is not said.
     #[arg(long)]
     time_zone: Option<String>,
 }
@@ -94,7 +95,8 @@ const fn answered() -> bool {
 enum Profiles {
     BuiltIn,
     OfTenant(Box<TenantJurisdictions>),
-    InCountry(Box<Jurisdiction>),
+    /// The profile for a country, with the clock of it where it has one.
+    InCountry(Box<Jurisdiction>, Option<Tz>),
 }
 
 impl Profiles {
@@ -116,20 +118,31 @@ impl Profiles {
             Some(id) => profiles.named_in(id, country).context("jurisdiction")?,
             None => profiles.for_country(country)?,
         };
-        Ok(Self::InCountry(Box::new(profile.clone())))
+        Ok(Self::InCountry(Box::new(profile.clone()), country.and_then(only_zone_of)))
     }
 
     /// The bare profile of an id as it is asked for a country.
     fn in_country(id: &str, country: Country) -> anyhow::Result<Self> {
         let profile = Jurisdiction::built_in(id).context("jurisdiction")?;
         match profile.in_country(country) {
-            Some(profile) => Ok(Self::InCountry(Box::new(profile))),
-            None if profile.country().is_some() => Ok(Self::BuiltIn),
+            Some(profile) => Ok(Self::InCountry(Box::new(profile), only_zone_of(country))),
+            None if profile.country().is_some() => {
+                Ok(Self::InCountry(Box::new(profile.clone()), only_zone_of(country)))
+            }
             None => bail!(
                 "--country {country}: no table of its holidays lies in the product; expected --tenant with the lender's \
                  own under contact_rules.{id}.closed_days"
             ),
         }
+    }
+
+    /// The clock of a customer of whom only its country is known, as the product takes it.
+    fn clock(&self, jurisdiction: &Jurisdiction) -> Option<Tz> {
+        let by_country = match self {
+            Self::InCountry(_, zone) => *zone,
+            Self::BuiltIn | Self::OfTenant(_) => None,
+        };
+        by_country.or_else(|| jurisdiction.time_zone())
     }
 
     /// The profile of an id; of none, the one that the tenant chose.
@@ -138,7 +151,7 @@ impl Profiles {
             Self::OfTenant(profiles) if id.is_empty() => profiles.own(),
             Self::OfTenant(profiles) => profiles.named(id),
             Self::BuiltIn => Jurisdiction::built_in(id),
-            Self::InCountry(profile) => Ok(profile),
+            Self::InCountry(profile, _) => Ok(profile),
         }
     }
 }
@@ -157,7 +170,14 @@ impl<'a> Question<'a> {
     fn of(asked: &Asked, profiles: &'a Profiles) -> anyhow::Result<Self> {
         let jurisdiction = profiles.named(&asked.jurisdiction).context("jurisdiction")?;
         let time_zone = match asked.timezone.as_deref() {
-            None => jurisdiction.time_zone(),
+            None => match profiles.clock(jurisdiction) {
+                Some(zone) => zone,
+                None => bail!(
+                    "no_time_zone: the profile {} serves any country and has no clock; expected --time-zone, or --country \
+                     with one that has a single clock",
+                    jurisdiction.id()
+                ),
+            },
             Some(name) => match name.parse() {
                 Ok(zone) => zone,
                 Err(_) => bail!(

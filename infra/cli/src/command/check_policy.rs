@@ -11,6 +11,7 @@ use domain::content_check::{TextException, lists_reviewed_on};
 use domain::jurisdiction::{ContactRules, Jurisdiction, TenantJurisdictions};
 use domain::policy::Policy;
 use domain::tenant::Tenant;
+use domain::zone::DAYS_WITHOUT_ZONE;
 use serde::Serialize;
 
 use crate::clock;
@@ -25,9 +26,9 @@ pub(crate) struct CheckPolicyArguments {
     /// The policy.
     #[arg(long)]
     policy: PathBuf,
-    /// The profile, such as CO.
-    #[arg(long)]
-    jurisdiction: String,
+    /// The profile, such as CO; the tenant's own where a tenant is given and no profile.
+    #[arg(long, required_unless_present = "tenant")]
+    jurisdiction: Option<String>,
     /// The lender's settings; its own name, ways to pay and lines on opting out are checked, too, its own contact rules
     /// and exceptions count, and the profiles of all of its countries are asked.
     #[arg(long)]
@@ -66,14 +67,21 @@ pub(crate) fn check_policy(arguments: &CheckPolicyArguments) -> anyhow::Result<E
         toml::from_str(&text).with_context(|| format!("{}", path.display()))
     });
     let tenant = tenant.transpose()?;
-    let built_in = Jurisdiction::built_in(&arguments.jurisdiction)?;
     // A lender that is not named has answered no open question, and so has the strict answers.
     let today = |tenant: &Tenant| clock::now().with_timezone(&tenant.time_zone).date_naive();
     let own = tenant.as_ref().map(|tenant| TenantJurisdictions::new(tenant, today(tenant))).transpose()?;
-    let strict = built_in.adjusted(&ContactRules::default(), clock::now().date_naive())?;
-    let jurisdiction = own.as_ref().map_or(Ok(&strict), |own| own.named(&arguments.jurisdiction))?;
-    let from =
-        arguments.from.unwrap_or_else(|| clock::now().with_timezone(&jurisdiction.time_zone()).date_naive());
+    let strict;
+    let jurisdiction = match (&own, &arguments.jurisdiction) {
+        (Some(own), None) => own.own()?,
+        (Some(own), Some(id)) => own.named(id)?,
+        (None, id) => {
+            let built_in = Jurisdiction::built_in(id.as_deref().unwrap_or_default())?;
+            strict = built_in.adjusted(&ContactRules::default(), clock::now().date_naive())?;
+            &strict
+        }
+    };
+    let zone = jurisdiction.time_zone().unwrap_or(DAYS_WITHOUT_ZONE);
+    let from = arguments.from.unwrap_or_else(|| clock::now().with_timezone(&zone).date_naive());
     let mut asked = vec![jurisdiction];
     if let Some(own) = &own {
         for profile in own.of_customers()? {

@@ -11,12 +11,13 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use chrono::SecondsFormat;
 use clap::Args;
-use domain::contact::{Contact, ContactPoint};
+use domain::contact::{Consent, Contact, ContactPoint};
 use domain::customer::Customer;
 use domain::delivery::HistoryEntry;
 use domain::fact_record::AuditRecord;
 use domain::fence::{FailedAttempt, Fence, Reached};
 use domain::ids::{CustomerId, ObligationId, TenantId};
+use domain::import::row::CONSENT_FLOOR_ON;
 use domain::jurisdiction::{Jurisdiction, TenantJurisdictions};
 use domain::obligation::{Hold, Obligation};
 use domain::tenant::Tenant;
@@ -157,7 +158,7 @@ impl Asked<'_> {
             "failed": fence.failed.iter().map(failed).collect::<Vec<_>>(),
             "obligations": obligations.iter().map(obligation).collect::<Vec<_>>(),
             "payments": payments.iter().map(payment).collect::<Vec<_>>(),
-            "consents": customer.as_ref().map_or(&[][..], |c| &c.consents),
+            "consents": customer.iter().flat_map(|c| &c.consents).map(consent).collect::<Vec<_>>(),
             "suppressions": suppressions,
             "contact_points": points.map(|p| contact_point(p, with_contact_data)).collect::<Vec<_>>(),
             "profile": customer.as_ref().map(|c| profile(c, with_contact_data)),
@@ -249,6 +250,15 @@ fn profile(customer: &Customer, with_contact_data: bool) -> Value {
         "hold": customer.hold.as_ref().map(hold),
         "agreed_hours": customer.agreed_hours,
     })
+}
+
+/// A word on consent. The day that stands for none is told as none.
+fn consent(word: &Consent) -> Value {
+    let mut told = json!(word);
+    if word.at.is_none() && word.on == CONSENT_FLOOR_ON {
+        told["on"] = Value::Null;
+    }
+    told
 }
 
 fn hold(hold: &Hold) -> Value {

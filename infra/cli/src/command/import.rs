@@ -11,7 +11,9 @@ use domain::csv_text::neutralise_csv;
 use domain::import::mapping::Mapping;
 use domain::import::record::Record;
 use domain::import::row_error::RowError;
+use domain::jurisdiction::TenantJurisdictions;
 use domain::tenant::Tenant;
+use domain::zone::zone_for;
 use import_accounts::import::{ImportJob, import_file, import_key};
 use import_accounts::{ReadOptions, RowOutcome, read_records};
 use store::{ImportCounts, Scope, Store};
@@ -74,6 +76,8 @@ struct Listing {
     blank: u64,
     /// Good rows with a column that is named like a role and that the mapping does not read; counted in a dry run.
     roles_unread: u64,
+    /// Good rows of customers of whom nobody knows by which clock they live; counted in a dry run.
+    zones_unknown: u64,
     customers: usize,
     /// What became of the good rows; nothing in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +106,7 @@ fn dry_run(arguments: &ImportArguments, mapping: &Mapping) -> anyhow::Result<Exi
     let source = Source::open(&arguments.file)?;
     let mut out = std::io::BufWriter::new(crate::output::stdout());
     let mut listing = Listing::default();
+    let profiles = profiles()?;
     // Eight bytes a row, so that a file of a million rows stays small; sorted and counted at the end.
     let mut customers: Vec<u64> = Vec::new();
     if !arguments.json {
@@ -116,6 +121,7 @@ fn dry_run(arguments: &ImportArguments, mapping: &Mapping) -> anyhow::Result<Exi
         match outcome {
             RowOutcome::Record(record) => {
                 customers.push(customer_hash(&record));
+                listing.zones_unknown += u64::from(has_no_zone(&record, &profiles));
                 if !json {
                     writeln!(out, "{}", record_line(&record))?;
                 }
@@ -134,6 +140,19 @@ fn dry_run(arguments: &ImportArguments, mapping: &Mapping) -> anyhow::Result<Exi
     (listing.bad, listing.repeated, listing.blank) = (summary.bad, summary.repeated, summary.blank);
     listing.roles_unread = summary.roles_unread;
     print_listing(&listing, arguments.json)
+}
+
+/// The profiles that protect the customers of the demo tenant.
+fn profiles() -> anyhow::Result<TenantJurisdictions> {
+    let tenant: Tenant = toml::from_str(demo::TENANT).context("the demo's tenant")?;
+    let today = clock::now().with_timezone(&tenant.time_zone).date_naive();
+    TenantJurisdictions::new(&tenant, today).context("the demo's contact rules")
+}
+
+/// Whether nothing would be sent to the customer of a row, because nobody knows by which clock it lives.
+fn has_no_zone(record: &Record, profiles: &TenantJurisdictions) -> bool {
+    let Record::Account(row) = record else { return false };
+    profiles.for_country(row.customer.country).is_ok_and(|profile| zone_for(&row.customer, profile).is_none())
 }
 
 /// Enough of a customer to count it.
@@ -253,6 +272,13 @@ fn print_listing(listing: &Listing, json: bool) -> anyhow::Result<ExitCode> {
             "warning: {} rows have a column that looks like the role of the person, and the mapping has no customer.role: \
              all of them count as debtors, references too",
             listing.roles_unread
+        );
+    }
+    if listing.zones_unknown > 0 && !json {
+        tell!(
+            "warning: {} rows are of customers of whom nobody knows by which clock they live, because their country has several \
+             and the row names no time zone: nothing is sent to them (no_time_zone); map customer.time_zone",
+            listing.zones_unknown
         );
     }
     if let Some(counts) = listing.stored.filter(|_| !json) {

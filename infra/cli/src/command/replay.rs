@@ -136,7 +136,8 @@ fn tenant_of(jurisdiction: &Jurisdiction, policy: &Policy) -> anyhow::Result<Ten
     Ok(Tenant {
         country: jurisdiction.country().unwrap_or(demo.country),
         jurisdiction: jurisdiction.id().to_owned(),
-        time_zone: jurisdiction.time_zone(),
+        // A lender under the profile of any country is that of the demo.
+        time_zone: jurisdiction.time_zone().unwrap_or(demo.time_zone),
         policy: policy.id.clone(),
         ..demo
     })
@@ -153,6 +154,14 @@ fn profiles_of<'a>(
     let mut others: Vec<&Jurisdiction> = Vec::new();
     for country in countries {
         let one = profiles.for_country(Some(country))?;
+        if one.needs_closed_days() {
+            bail!(
+                "the file has customers of {country}, and no table of its holidays lies in the product; expected the lender's \
+                 closed days of {country} under contact_rules.{}.closed_days, which the lender of a replay does not have: leave \
+                 those rows out",
+                one.id()
+            );
+        }
         if known.iter().chain(&others).all(|asked| asked.id() != one.id()) {
             others.push(one);
         }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use domain::csv_text::neutralise_csv;
+use domain::csv_text::neutralise_csv_id;
 use domain::sms::{measure, transliterate, unescape};
 
 use crate::cases::{Case, Cases, UnreadableRow};
@@ -48,7 +48,7 @@ fn measure_file(path: &Path) -> anyhow::Result<ExitCode> {
             Ok([name, text]) => (name, unescape(&text).map_err(anyhow::Error::from)),
             Err(UnreadableRow { there: [name, _], problem }) => (name, Err(anyhow::Error::msg(problem))),
         };
-        let written = neutralise_csv(&name);
+        let written = neutralise_csv_id(&name);
         match text {
             Ok(text) => {
                 let size = measure(&text);

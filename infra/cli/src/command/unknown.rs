@@ -67,7 +67,7 @@ enum Ask {
         #[arg(long, value_parser = |t: &str| OperatorId::new(t))]
         by: OperatorId,
         /// The lender's own reference to what it rests on, such as a ticket; no address and no number of a person.
-        #[arg(long, visible_alias = "note", value_parser = EvidenceRef::new)]
+        #[arg(long, visible_alias = "note", value_parser = EvidenceRef::note)]
         evidence: EvidenceRef,
         /// The moment of the word, with its offset; that of the folder's clock where it is not said.
         #[arg(long, value_parser = moment::read)]

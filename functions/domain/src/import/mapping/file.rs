@@ -301,7 +301,7 @@ fn words(key: &'static str, yes: Option<Vec<String>>, no: Option<Vec<String>>) -
 }
 
 fn consent(raw: RawConsent) -> Rule<ConsentRules> {
-    if EvidenceRef::new(&raw.source).is_err() {
+    if EvidenceRef::note(&raw.source).is_err() {
         return Err((
             "consent.source",
             format!(

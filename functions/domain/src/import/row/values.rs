@@ -289,7 +289,8 @@ pub(super) fn evidence<F: Fields + ?Sized>(row: &mut RowFields<'_, F>, column: u
     let evidence = EvidenceRef::new(text).ok();
     if evidence.is_none() {
         // What does not look like a reference may be an address: no quote.
-        let expected = "the id of a document or a recording, without an address";
+        let expected = "the id of a document or a recording such as DOC-2026-000123: letters, digits and - _ . / : #, no blanks, \
+                        and no number of more than six digits";
         row.refuse(column, RowErrorCode::BadId, "is no reference to evidence", expected);
     }
     evidence

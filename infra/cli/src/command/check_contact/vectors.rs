@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
-use domain::csv_text::neutralise_csv;
+use domain::csv_text::neutralise_csv_id;
 
 use super::{Asked, Profiles, Question};
 use crate::cases::{Case, Cases, UnreadableRow};
@@ -29,7 +29,7 @@ pub(super) fn check_file(path: &Path, profiles: &Profiles) -> anyhow::Result<Exi
             }
             Err(UnreadableRow { there: [id, ..], problem }) => (id, Err(anyhow::Error::msg(problem))),
         };
-        let written = neutralise_csv(&id);
+        let written = neutralise_csv_id(&id);
         match question {
             Ok(question) => {
                 let answer = question.answer();
