@@ -15,11 +15,14 @@ use domain::tenant::Tenant;
 use store::{Store, StoreError};
 use tokio::time::Instant;
 
+use crate::work::MISSED_MAX;
+
 /// How long one call of a function may wait for its moments, in seconds. The function's own limit must be longer by a
 /// call to the provider and the writes around it.
 pub const SLOT_WAIT_MAX_SECONDS: i64 = 20;
-/// How long before its moment a message is claimed, in milliseconds: what the facts take where they are read anew, the
-/// transaction, the last look and the mark.
+/// How long before its moment a message is claimed at first, in milliseconds: what the facts take where they are read
+/// anew, the transaction, the last look and the mark. Tables that answer slowly do so for a while, so it is twice as long
+/// after each moment that the message has missed.
 pub const CLAIM_LEAD_MS: i64 = 150;
 /// How late a call may be made, in milliseconds. The rest of [`domain::send_rate::JITTER_MS`] is for clocks.
 pub const LATE_MAX_MS: i64 = 12;
@@ -51,7 +54,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Asked {
     last: u64,
-    waiting: BTreeMap<TenantId, Vec<(u64, u32)>>,
+    /// By ticket: how many units, and from when on.
+    waiting: BTreeMap<TenantId, Vec<(u64, u32, DateTime<Utc>)>>,
     answers: HashMap<u64, Result<Slot, StoreError>>,
 }
 
@@ -130,6 +134,11 @@ pub(crate) struct Whose<'a> {
     pub(crate) channel: Channel,
 }
 
+/// How long before its moment a message is claimed that has missed so many.
+pub(crate) fn lead(missed: usize) -> TimeDelta {
+    TimeDelta::milliseconds(CLAIM_LEAD_MS << missed.min(MISSED_MAX))
+}
+
 impl Pace {
     /// Starts the watch of one call of a function.
     pub(crate) fn watch(&self, now: DateTime<Utc>) -> Watch {
@@ -157,8 +166,13 @@ impl Pace {
         }
     }
 
-    /// The moment of a message, or when to come back.
-    pub(crate) async fn slot(&self, whose: Whose<'_>, units: u32, watch: &Watch) -> Result<Slot, StoreError> {
+    /// The moment of a message that is claimed so long before it, or when to come back.
+    pub(crate) async fn slot(
+        &self,
+        whose: Whose<'_>,
+        (units, lead): (u32, TimeDelta),
+        watch: &Watch,
+    ) -> Result<Slot, StoreError> {
         let now = watch.now();
         let Some(turns) = self.turns() else {
             let slots = granted(whose, &[units], (now, TimeDelta::MAX)).await?;
@@ -169,8 +183,7 @@ impl Pace {
             });
         };
         let ends_at = watch.started_at + TimeDelta::seconds(SLOT_WAIT_MAX_SECONDS);
-        let from = now + TimeDelta::milliseconds(CLAIM_LEAD_MS);
-        turns.slot(whose, units, (from, ends_at - from)).await
+        turns.slot(whose, units, (now + lead, ends_at)).await
     }
 
     /// Waits for the moment of a claimed message; `false` where it has passed, so that the provider must not be called.
@@ -189,14 +202,14 @@ impl Turns {
         &self,
         whose: Whose<'_>,
         units: u32,
-        when: (DateTime<Utc>, TimeDelta),
+        (from, ends_at): (DateTime<Utc>, DateTime<Utc>),
     ) -> Result<Slot, StoreError> {
         let tenant = &whose.tenant.id;
         let ticket = {
             let mut asked = self.asked();
             asked.last += 1;
             let ticket = asked.last;
-            asked.waiting.entry(tenant.clone()).or_default().push((ticket, units));
+            asked.waiting.entry(tenant.clone()).or_default().push((ticket, units, from));
             ticket
         };
         let _turn = self.0.turn.lock().await;
@@ -207,10 +220,12 @@ impl Turns {
             }
             asked.waiting.remove(tenant).unwrap_or_default()
         };
-        let all: Vec<u32> = together.iter().map(|(_, units)| *units).collect();
-        let slots = granted(whose, &all, when).await;
+        let all: Vec<u32> = together.iter().map(|(_, units, _)| *units).collect();
+        // Whoever needs the most time before its moment is asked for with the others.
+        let from = together.iter().map(|(.., from)| *from).fold(from, DateTime::max);
+        let slots = granted(whose, &all, (from, ends_at - from)).await;
         let mut asked = self.asked();
-        for (n, (asking, _)) in together.into_iter().enumerate() {
+        for (n, (asking, ..)) in together.into_iter().enumerate() {
             let answer = match &slots {
                 Ok(slots) => slots.get(n).copied().ok_or_else(unanswered),
                 Err(error) => Err(error.clone()),

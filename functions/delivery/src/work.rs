@@ -19,7 +19,7 @@ use crate::again::Second;
 #[cfg(feature = "deliberate-faults")]
 use crate::deliberate;
 use crate::last_look::AfterClaim;
-use crate::pace::{CLAIM_LEAD_MS, Permit, Watch, Whose};
+use crate::pace::{Permit, Watch, Whose, lead};
 use crate::put_off::{PutBack, fall_back, put_off};
 use crate::send::{Called, compose};
 use crate::{
@@ -187,7 +187,7 @@ impl AtHand<'_> {
                     return Ok(handled.map_or(Worked::Changed, Worked::Done));
                 }
             }
-            let claims_at = at - Duration::milliseconds(CLAIM_LEAD_MS);
+            let claims_at = at - lead(going.missed);
             let is_long = claims_at - watch.now() > Duration::milliseconds(FRESH_MS);
             watch.until(claims_at).await;
             if is_long {
@@ -241,7 +241,7 @@ impl AtHand<'_> {
             return Ok(Slot::At(held.at));
         }
         give_back(deps, self.job, going).await;
-        let slot = deps.pace.slot(whose, units, watch).await?;
+        let slot = deps.pace.slot(whose, (units, lead(going.missed)), watch).await?;
         if let Slot::At(at) = slot {
             going.permit = Some(Permit { at, units, counts_by_day: limits.per_day.is_some() });
         }
