@@ -259,12 +259,15 @@ async fn many_senders_keep_the_rate_in_every_second_and_use_it() {
 
 #[tokio::test(start_paused = true)]
 async fn messages_go_out_also_where_the_tables_answer_slowly() {
-    let mut world = World::new(40, 20).await;
+    let mut world = World::new(200, 10).await;
     world.slow_ms = (20, 60);
-    world.work(4, 4).await;
+    let used = world.work(4, 4).await;
     let calls = world.calls();
-    assert_eq!(calls.len(), 40, "each message is sent once");
-    assert!(fullest_second(&calls) <= 20, "{} in a second", fullest_second(&calls));
+    assert_eq!(calls.len(), 200, "each message is sent once");
+    assert!(fullest_second(&calls) <= 10, "{} in a second", fullest_second(&calls));
+    // Only the first messages of each function miss their moments: the others are claimed earlier.
+    let (claims, taken_back) = (used["claim"], used.get("release").copied().unwrap_or_default());
+    assert!(taken_back <= claims / 4.0, "{taken_back} of {claims} write units for claims were for nothing");
 }
 
 #[tokio::test(start_paused = true)]
