@@ -47,6 +47,9 @@ fn deploy(emulator: &str, more: &[&str]) -> Command {
         "EmailIdentity=lender.example",
         "--parameter",
         "EmailFrom=pagos@lender.example",
+        "--parameter",
+        // All functions share this machine, and the emulator is one process of it.
+        "Size=small",
     ]);
     command.arg(emulator).args(more);
     command

@@ -76,7 +76,7 @@ impl Lender {
         let daily = self.now + TimeDelta::hours(self.ahead + 12);
         of.insert("scan_at".to_owned(), json!(daily.format("%H:%M:00").to_string()));
         // Slow enough for a small machine: a call that comes too late for its moment is put back.
-        of.insert("rates".to_owned(), json!({ "email": 20, "sms": 20 }));
+        of.insert("rates".to_owned(), json!({ "email": 5, "sms": 5 }));
         of.insert("mapping".to_owned(), json!(MAPPING));
         settings
     }

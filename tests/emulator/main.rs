@@ -36,6 +36,12 @@ fn from_an_empty_stack_to_reminders_that_are_recorded_once() {
     roles::put_right_what_the_emulator_misjudges(&deployment);
     let lender = Lender::at(moment());
 
+    // On a busy machine a request comes too late now and then, and its job is given out again. The template waits for
+    // eighteen minutes and more, six times the function's limit; three are longer than any batch of the test.
+    for name in ["plan", "email", "sms"] {
+        visible_after(&deployment.aws, name, 180);
+    }
+
     nobody_is_let_in(&deployment);
     let administrator = Caller::administrator(&deployment);
     make_tenant(&deployment, &administrator, &lender);
@@ -103,7 +109,9 @@ fn import(deployment: &Deployment, lender: &Lender, again: bool) {
         assert_ne!(view["state"], "refused", "{view}");
         (view["state"] == "done").then_some(view)
     });
-    assert_eq!(done["rows"], CUSTOMERS, "{done}");
+    // A file that was imported before is not read again, and says what the first import did.
+    assert_eq!(done["rows"], if again { 0 } else { CUSTOMERS }, "{done}");
+    assert_eq!(done["counts"]["customers_new"], CUSTOMERS, "{done}");
     assert_eq!(done["bad"], 0, "{done}");
     assert_eq!(done["already_imported"], again, "{done}");
 }
@@ -188,12 +196,7 @@ fn report(
 fn a_forged_event_becomes_a_dead_letter(deployment: &Deployment) {
     let aws = &deployment.aws;
     // Six minutes between two tries are the template's; a second is enough here, and for this message only.
-    let visible_after = |seconds: &str| {
-        let attributes =
-            json!({ "QueueUrl": queue(aws, "events"), "Attributes": { "VisibilityTimeout": seconds } });
-        aws.sqs("SetQueueAttributes", &attributes).ok();
-    };
-    visible_after("1");
+    visible_after(aws, "events", 1);
     let at = moment().to_rfc3339();
     let tags = json!({ "touch": ["t"], "tenant": [TENANT], "customer": ["C-000"], "on": ["2026-01-01"], "sig": ["00"] });
     let forged = json!({
@@ -207,11 +210,17 @@ fn a_forged_event_becomes_a_dead_letter(deployment: &Deployment) {
             json!({ "QueueUrl": queue(aws, "events-dead"), "AttributeNames": ["ApproximateReceiveCount"] });
         aws.sqs("ReceiveMessage", &asked).json()["Messages"].as_array()?.first().cloned()
     });
-    visible_after("360");
+    visible_after(aws, "events", 360);
     assert!(letter["Body"].as_str().is_some_and(|body| body.contains("forged")), "{letter}");
     let redrive = json!({ "QueueUrl": queue(aws, "events"), "AttributeNames": ["RedrivePolicy"] });
     let policy = aws.sqs("GetQueueAttributes", &redrive).json()["Attributes"]["RedrivePolicy"].to_string();
     assert!(policy.contains(RECEIVED_MAX), "{policy}");
+}
+
+/// Says after how many seconds a message is given out again that nobody has handled.
+fn visible_after(aws: &Aws, name: &str, seconds: u32) {
+    let attributes = json!({ "VisibilityTimeout": seconds.to_string() });
+    aws.sqs("SetQueueAttributes", &json!({ "QueueUrl": queue(aws, name), "Attributes": attributes })).ok();
 }
 
 fn queue(aws: &Aws, name: &str) -> String {

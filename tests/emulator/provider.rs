@@ -11,7 +11,7 @@ use domain::ids::{CustomerId, TenantId, TouchId};
 use serde_json::{Value, json};
 
 use crate::aws::{ACCOUNT, Aws, REGION, http};
-use crate::deployment::{Deployment, STACK};
+use crate::deployment::{ADMINISTRATOR, Deployment, STACK};
 use crate::lender::TENANT;
 
 /// A message that a provider took.
@@ -33,7 +33,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// The email that SES took.
+/// The email that SES took for customers: Cognito's invitation to the administrator is among all that it took.
 pub(crate) fn email(aws: &Aws) -> Vec<Message> {
     let shown = shown(aws, "ses/messages");
     let all = shown["messages"][ACCOUNT].as_array().cloned().unwrap_or_default();
@@ -41,7 +41,7 @@ pub(crate) fn email(aws: &Aws) -> Vec<Message> {
         let to = m["To"].as_array().and_then(|to| to.first()).unwrap_or(&m["To"]);
         Message { id: text(&m["MessageId"]), to: text(to), text: text(&m["BodyText"]) }
     };
-    let mut found: Vec<Message> = all.iter().map(one).collect();
+    let mut found: Vec<Message> = all.iter().map(one).filter(|m| m.to != ADMINISTRATOR).collect();
     found.sort();
     found
 }

@@ -70,7 +70,11 @@ const ROLES: [(&str, &[Call]); 8] = [
         "ScanDueRole",
         &[
             Call::ReadOps,
+            Call::PutOps,
             Call::UpdateOps,
+            Call::DeleteOps,
+            // A claim that a sweep takes over leaves an entry.
+            Call::PutAudit,
             Call::SendPlan,
             Call::SendEmail,
             Call::SendSms,
@@ -110,8 +114,11 @@ const ROLES: [(&str, &[Call]); 8] = [
             Call::TextBySns,
         ],
     ),
-    ("RecordDeliveryRole", &[Call::ReadOps, Call::PutOps, Call::UpdateOps, Call::SendEmail, Call::SendSms]),
-    ("RecordChoiceRole", &[Call::ReadOps, Call::PutOps, Call::UpdateOps]),
+    (
+        "RecordDeliveryRole",
+        &[Call::ReadOps, Call::PutOps, Call::UpdateOps, Call::PutAudit, Call::SendEmail, Call::SendSms],
+    ),
+    ("RecordChoiceRole", &[Call::ReadOps, Call::PutOps, Call::UpdateOps, Call::PutAudit]),
     (
         "HttpApiRole",
         &[

@@ -18,9 +18,11 @@ use tokio::time::Instant;
 /// How long one call of a function may wait for its moments, in seconds. The function's own limit must be longer by a
 /// call to the provider and the writes around it.
 pub const SLOT_WAIT_MAX_SECONDS: i64 = 20;
-/// How long before its moment a message is claimed, in milliseconds: what the facts take where they are read anew, the
-/// transaction, the last look and the mark.
+/// How long before its moment a message is claimed at least, in milliseconds: what the facts take where they are read
+/// anew, the transaction, the last look and the mark. Where the tables answer slower than that, it is longer.
 pub const CLAIM_LEAD_MS: i64 = 150;
+/// The longest that it becomes, in milliseconds: what is known at the claim must still count at the call.
+const CLAIM_LEAD_MAX_MS: i64 = 1_000;
 /// How late a call may be made, in milliseconds. The rest of [`domain::send_rate::JITTER_MS`] is for clocks.
 pub const LATE_MAX_MS: i64 = 12;
 
@@ -45,14 +47,37 @@ pub struct Turns(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     asked: Mutex<Asked>,
+    took: Mutex<Took>,
     turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Asked {
     last: u64,
+    /// By ticket.
     waiting: BTreeMap<TenantId, Vec<(u64, u32)>>,
     answers: HashMap<u64, Result<Slot, StoreError>>,
+}
+
+/// What the steps before a call take in this process. Tables that answer slowly do so for a while.
+#[derive(Debug, Clone, Copy, Default)]
+struct Took {
+    /// To be granted a moment.
+    grant: Span,
+    /// From the start of a claim until the provider may be called.
+    claim: Span,
+}
+
+/// How long the next of some steps may take, in milliseconds, by what the last ones took.
+#[derive(Debug, Clone, Copy, Default)]
+struct Span(i64);
+
+impl Span {
+    /// Half as much again as the longest, which is forgotten by and by.
+    fn saw(&mut self, took: TimeDelta) {
+        let took_ms = took.num_milliseconds().max(0);
+        self.0 = (took_ms + took_ms / 2).max(self.0 - self.0 / 8).min(CLAIM_LEAD_MAX_MS);
+    }
 }
 
 /// Waiting until a moment of a scripted time.
@@ -157,10 +182,22 @@ impl Pace {
         }
     }
 
+    /// How long before its moment a message is to be claimed.
+    pub(crate) fn lead(&self) -> TimeDelta {
+        self.turns().map_or_else(TimeDelta::zero, Turns::lead)
+    }
+
+    /// Notes what it took from the start of a claim until the provider could be called.
+    pub(crate) fn claim_took(&self, took: TimeDelta) {
+        if let Some(turns) = self.turns() {
+            turns.took().claim.saw(took);
+        }
+    }
+
     /// The moment of a message, or when to come back.
     pub(crate) async fn slot(&self, whose: Whose<'_>, units: u32, watch: &Watch) -> Result<Slot, StoreError> {
-        let now = watch.now();
         let Some(turns) = self.turns() else {
+            let now = watch.now();
             let slots = granted(whose, &[units], (now, TimeDelta::MAX)).await?;
             // Its moment on the wall is no matter where time stands still.
             return Ok(match slots.first() {
@@ -168,9 +205,7 @@ impl Pace {
                 Some(Slot::At(_)) | None => Slot::At(now),
             });
         };
-        let ends_at = watch.started_at + TimeDelta::seconds(SLOT_WAIT_MAX_SECONDS);
-        let from = now + TimeDelta::milliseconds(CLAIM_LEAD_MS);
-        turns.slot(whose, units, (from, ends_at - from)).await
+        turns.slot(whose, units, watch).await
     }
 
     /// Waits for the moment of a claimed message; `false` where it has passed, so that the provider must not be called.
@@ -185,12 +220,7 @@ impl Pace {
 
 impl Turns {
     /// Asks together with all others that wait for the write before.
-    async fn slot(
-        &self,
-        whose: Whose<'_>,
-        units: u32,
-        when: (DateTime<Utc>, TimeDelta),
-    ) -> Result<Slot, StoreError> {
+    async fn slot(&self, whose: Whose<'_>, units: u32, watch: &Watch) -> Result<Slot, StoreError> {
         let tenant = &whose.tenant.id;
         let ticket = {
             let mut asked = self.asked();
@@ -208,7 +238,11 @@ impl Turns {
             asked.waiting.remove(tenant).unwrap_or_default()
         };
         let all: Vec<u32> = together.iter().map(|(_, units)| *units).collect();
-        let slots = granted(whose, &all, when).await;
+        let asked_at = watch.now();
+        let from = asked_at + self.before_claim() + self.lead();
+        let ends_at = watch.started_at + TimeDelta::seconds(SLOT_WAIT_MAX_SECONDS);
+        let slots = granted(whose, &all, (from, ends_at - from)).await;
+        self.took().grant.saw(watch.now() - asked_at);
         let mut asked = self.asked();
         for (n, (asking, _)) in together.into_iter().enumerate() {
             let answer = match &slots {
@@ -218,6 +252,18 @@ impl Turns {
             asked.answers.insert(asking, answer);
         }
         asked.answers.remove(&ticket).unwrap_or_else(|| Err(unanswered()))
+    }
+
+    fn before_claim(&self) -> TimeDelta {
+        TimeDelta::milliseconds(self.took().grant.0)
+    }
+
+    fn lead(&self) -> TimeDelta {
+        TimeDelta::milliseconds(self.took().claim.0.max(CLAIM_LEAD_MS))
+    }
+
+    fn took(&self) -> MutexGuard<'_, Took> {
+        self.0.took.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {

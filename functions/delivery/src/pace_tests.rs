@@ -51,11 +51,12 @@ impl Dice {
 
 /// Every request to the store takes some milliseconds.
 #[derive(Debug)]
-struct Slow(Dice);
+struct Slow(Dice, (u64, u64));
 
 impl Weather for Slow {
     fn before<'a>(&'a self, _: &'a StoreCall) -> Pause<'a> {
-        Box::pin(self.0.pause(1, 6))
+        let (from_ms, to_ms) = self.1;
+        Box::pin(self.0.pause(from_ms, to_ms))
     }
 
     fn strike(&self, _: &StoreCall) -> Strike {
@@ -63,7 +64,8 @@ impl Weather for Slow {
     }
 
     fn after<'a>(&'a self, _: &'a StoreCall, _: bool) -> Pause<'a> {
-        Box::pin(self.0.pause(1, 6))
+        let (from_ms, to_ms) = self.1;
+        Box::pin(self.0.pause(from_ms, to_ms))
     }
 }
 
@@ -138,6 +140,8 @@ struct World {
     calls_ms: Arc<Mutex<Vec<u128>>>,
     started: Instant,
     throttles: bool,
+    /// How long a request to the store takes each way, from and to, in milliseconds.
+    slow_ms: (u64, u64),
 }
 
 impl World {
@@ -167,7 +171,7 @@ impl World {
         let key = SuppressionKey::new(SECRET);
         let jobs = rows.iter().map(|row| job(row).sealed(&key).to_body()).collect();
         let (calls_ms, started) = (Arc::default(), Instant::now());
-        Self { store, tenant, jobs, calls_ms, started, throttles: false }
+        Self { store, tenant, jobs, calls_ms, started, throttles: false, slow_ms: (1, 6) }
     }
 
     /// One instance of the function: what it shares with others is the table.
@@ -181,7 +185,7 @@ impl World {
             throttles: self.throttles,
         };
         Deps {
-            store: self.store.under(Arc::new(Slow(dice(2)))),
+            store: self.store.under(Arc::new(Slow(dice(2), self.slow_ms))),
             rules: RulesCache::of_checked_texts(),
             sender: Sender::Scripted(Arc::new(provider)),
             channel: Channel::Email,
@@ -251,6 +255,19 @@ async fn many_senders_keep_the_rate_in_every_second_and_use_it() {
         let cost = used["rate"] / f64::from(u16::try_from(messages).expect("not so many"));
         assert!(cost <= 0.5, "{cost} write units for each message at {per_second}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_go_out_also_where_the_tables_answer_slowly() {
+    let mut world = World::new(200, 10).await;
+    world.slow_ms = (20, 60);
+    let used = world.work(4, 4).await;
+    let calls = world.calls();
+    assert_eq!(calls.len(), 200, "each message is sent once");
+    assert!(fullest_second(&calls) <= 10, "{} in a second", fullest_second(&calls));
+    // Only the first messages of each function miss their moments: the others are claimed earlier.
+    let (claims, taken_back) = (used["claim"], used.get("release").copied().unwrap_or_default());
+    assert!(taken_back <= claims / 4.0, "{taken_back} of {claims} write units for claims were for nothing");
 }
 
 #[tokio::test(start_paused = true)]

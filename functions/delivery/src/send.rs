@@ -22,13 +22,10 @@ use store::{Change, CustomerFacts, TouchError};
 #[cfg(feature = "deliberate-faults")]
 use crate::deliberate;
 use crate::pace::Whose;
-use crate::work::{AtHand, Go, Going, MISSED_MAX};
+use crate::work::{AtHand, Go, Going, MISSED_AFTER_MINUTES, MISSED_MAX};
 use crate::{
     Delivered, DeliveryError, RETRY_AFTER_MINUTES, RETRY_AFTER_MINUTES_MAX, SETTLE_TRIES_MAX, TRIES_MAX,
 };
-
-/// How long a message waits that has missed its moment again and again, in minutes.
-const MISSED_AFTER_MINUTES: i64 = 1;
 
 /// How a call ended.
 pub(crate) enum Called {
@@ -60,6 +57,7 @@ impl AtHand<'_> {
         if let Some(ended) = self.mark(go, now).await? {
             return Ok(Called::Ended(ended));
         }
+        self.prepared(go.watch, going);
         if !deps.pace.arrive(go.at, go.watch).await {
             return self.missed(go, going).await;
         }

@@ -7,7 +7,7 @@
 use chrono::{DateTime, Duration, Utc};
 use domain::decision::{Cause, DecisionRecord};
 use domain::planner::{Facts, Plan, Rules, plan};
-use domain::send_rate::Slot;
+use domain::send_rate::{PutOff, Slot};
 use domain::touch::Touch;
 use runtime::decision_log::DecisionSource;
 use runtime::job::TouchJob;
@@ -19,7 +19,7 @@ use crate::again::Second;
 #[cfg(feature = "deliberate-faults")]
 use crate::deliberate;
 use crate::last_look::AfterClaim;
-use crate::pace::{CLAIM_LEAD_MS, Permit, Watch, Whose};
+use crate::pace::{Permit, Watch, Whose};
 use crate::put_off::{PutBack, fall_back, put_off};
 use crate::send::{Called, compose};
 use crate::{
@@ -29,8 +29,10 @@ use crate::{
 /// After a wait of so many milliseconds rules and facts are read anew. What comes within it moves the fence, or is seen
 /// by the last look.
 pub const FRESH_MS: i64 = 1_000;
-/// How often a claimed message may miss its moment before it waits in a wave.
+/// How often a message may miss its moment before it waits in a wave.
 pub const MISSED_MAX: usize = 3;
+/// How long a message waits that has missed its moment again and again, in minutes.
+pub(crate) const MISSED_AFTER_MINUTES: i64 = 1;
 /// How often rules and facts are read for one job: for every decision, and twice for every moment that is granted.
 pub const LOOKS_MAX: usize = DECISIONS_MAX + 2 * (MISSED_MAX + 1);
 
@@ -39,7 +41,9 @@ pub const LOOKS_MAX: usize = DECISIONS_MAX + 2 * (MISSED_MAX + 1);
 pub(crate) struct Going {
     /// The moment that was granted and is not used yet.
     pub(crate) permit: Option<Permit>,
-    /// How often a claimed message has missed its moment.
+    /// Since when that moment is prepared for.
+    prepares_since: Option<DateTime<Utc>>,
+    /// How often the message has missed its moment.
     pub(crate) missed: usize,
     /// Why no rate can ever grant the message a moment.
     pub(crate) refused: Option<String>,
@@ -78,6 +82,7 @@ async fn look_until_done(
         if rules.tenant.paused.is_some() {
             return Ok(Handled::without_touch(Delivered::Paused));
         }
+        rules.check_texts().await;
         let Some(facts) = deps.store.customer_facts(&job.tenant, &job.customer).await? else {
             return gone(deps, job).await;
         };
@@ -187,10 +192,11 @@ impl AtHand<'_> {
                     return Ok(handled.map_or(Worked::Changed, Worked::Done));
                 }
             }
-            let claims_at = at - Duration::milliseconds(CLAIM_LEAD_MS);
+            let claims_at = at - deps.pace.lead();
             let is_long = claims_at - watch.now() > Duration::milliseconds(FRESH_MS);
             watch.until(claims_at).await;
-            if is_long {
+            going.prepares_since.get_or_insert(watch.now());
+            if is_long || watch.now() > at {
                 return Ok(Worked::Waited);
             }
             // Hours may have ended and a day may have begun while it waited.
@@ -237,15 +243,35 @@ impl AtHand<'_> {
             going.refused = Some(format!("{units} units; {} can be sent at once", limits.units_max()));
             return Ok(Slot::At(now));
         }
-        if let Some(held) = going.permit.as_ref().filter(|held| held.units >= units && held.at >= now) {
-            return Ok(Slot::At(held.at));
+        if let Some(held) = going.permit.as_ref().filter(|held| held.units >= units) {
+            if held.at >= now {
+                return Ok(Slot::At(held.at));
+            }
+            if going.prepares_since.is_some() && held.at < watch.now() {
+                // Nothing is claimed yet: what takes so long are the facts, or the grant itself.
+                self.prepared(watch, going);
+                going.missed += 1;
+                tracing::warn!(touch = %touch.id, missed = going.missed, "the moment passed before the claim");
+            }
         }
         give_back(deps, self.job, going).await;
+        if going.missed >= MISSED_MAX {
+            let at = now + Duration::minutes(MISSED_AFTER_MINUTES);
+            return Ok(Slot::Later { at, why: PutOff::SendRate });
+        }
+        going.prepares_since = None;
         let slot = deps.pace.slot(whose, units, watch).await?;
         if let Slot::At(at) = slot {
             going.permit = Some(Permit { at, units, counts_by_day: limits.per_day.is_some() });
         }
         Ok(slot)
+    }
+
+    /// Everything that comes before a call is done, or has taken until its moment has passed.
+    pub(crate) fn prepared(&self, watch: &Watch, going: &mut Going) {
+        if let Some(since) = going.prepares_since.take() {
+            self.deps.pace.claim_took(watch.now() - since);
+        }
     }
 
     /// Whether what is to be sent at the moment that was granted has more units than were.

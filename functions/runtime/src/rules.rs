@@ -121,6 +121,15 @@ impl TenantRules {
         self.jurisdictions.of_customers()?.into_iter().try_for_each(|profile| self.may_be_sent_under(profile))
     }
 
+    /// Checks the texts beside whatever else this program waits for, where nobody has yet. A check takes longer than an
+    /// answer of a table may, so who asks for it first, before its own requests, loses none of them.
+    pub async fn check_texts(&self) {
+        let Some(gate) = &self.gate else { return };
+        let rules = self.clone();
+        // What is found is asked for again, and said, by whoever decides.
+        gate.once(move || _ = rules.texts_may_be_sent()).await;
+    }
+
     fn may_be_sent_under(&self, profile: &Jurisdiction) -> Result<(), RulesError> {
         let answer = self.gate.as_ref().map_or(Ok(()), |gate| gate.answer(profile));
         answer.map_err(|objections| RulesError::Texts {

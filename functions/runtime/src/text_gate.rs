@@ -10,6 +10,7 @@ use domain::content_check::check_texts;
 use domain::jurisdiction::Jurisdiction;
 use domain::policy::Policy;
 use domain::tenant::Tenant;
+use tokio::sync::OnceCell;
 
 /// The most objections that an error names.
 const OBJECTIONS_TOLD_MAX: usize = 5;
@@ -24,11 +25,28 @@ pub(crate) struct TextGate {
     tenant: Arc<Tenant>,
     /// By the profile's id. The settings are those of one version, so no id stands for two profiles.
     answers: Mutex<BTreeMap<String, Answer>>,
+    checked: OnceCell<()>,
 }
 
 impl TextGate {
     pub(crate) fn new(policy: &Arc<Policy>, tenant: &Arc<Tenant>) -> Self {
-        Self { policy: Arc::clone(policy), tenant: Arc::clone(tenant), answers: Mutex::default() }
+        Self {
+            policy: Arc::clone(policy),
+            tenant: Arc::clone(tenant),
+            answers: Mutex::default(),
+            checked: OnceCell::new(),
+        }
+    }
+
+    /// Does the first check in a thread of its own. Others wait for it and do none.
+    pub(crate) async fn once(&self, check: impl FnOnce() + Send + 'static) {
+        self.checked
+            .get_or_init(async || {
+                if let Err(problem) = tokio::task::spawn_blocking(check).await {
+                    tracing::error!(%problem, "the texts could not be checked ahead");
+                }
+            })
+            .await;
     }
 
     /// Whether the answers are about the policy and the settings as they are in use now.
