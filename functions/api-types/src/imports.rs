@@ -86,7 +86,7 @@ pub enum ImportState {
     },
     /// It is imported.
     Done {
-        /// Rows below the header.
+        /// Rows below the header; 0 where the same file was imported before and was not read again.
         rows: u64,
         /// Rows that were refused.
         bad: u64,

@@ -31,7 +31,8 @@ pub(crate) struct DeployArguments {
 
 pub(crate) fn deploy(command: &str, arguments: &DeployArguments) -> anyhow::Result<ExitCode> {
     let root = workspace_root()?;
-    let along = match command == "deploy" && names_emulator(&arguments.passed_on) {
+    // Also to take down what is there: with other packages beside it, its own clients would be compiled anew.
+    let along = match names_emulator(&arguments.passed_on) {
         true => functions(&root)?,
         false => Vec::new(),
     };
