@@ -2,7 +2,8 @@
 //!
 //! Invariant: it is decided as if the first had not reached its stages, and with the first among the contacts: hours,
 //! caps, consents and what is owed are those of this moment. Only the tenant's own limit of one message a day does not
-//! count the first. It goes by the same channel, about the same obligations, or not at all.
+//! count the first. It goes by the same channel, about the same obligations, or not at all; and not at all where another
+//! message has told the customer of one of them, or may have.
 
 use chrono::{DateTime, Utc};
 use domain::fence::{FailedAttempt, Fence};
@@ -39,8 +40,13 @@ impl Second {
         }
         let found = deps.store.touch(&rules.tenant.id, place).await?;
         let first = found.filter(|f| f.may_be_resent(now) && f.touch.channel == deps.channel);
-        let second = first.map(|first| Self::of(first, known));
-        Ok(second.filter(|second| second.plan(rules_for, known, now).now.is_some()))
+        let Some(first) = first else { return Ok(None) };
+        let second = Self::of(first, known);
+        if second.plan(rules_for, known, now).now.is_none() {
+            return Ok(None);
+        }
+        let is_told = deps.store.is_told_otherwise(&rules.tenant.id, &second.first, known.fence).await?;
+        Ok(Some(second).filter(|_| !is_told))
     }
 
     fn of(first: TouchRecord, known: &Facts<'_>) -> Self {
@@ -53,7 +59,7 @@ impl Second {
                 .reached(&item.obligation, item.due_on)
                 .is_some_and(|r| r.stage == item.stage && r.dpd == item.dpd);
             if is_at {
-                fence.take_back(&item.obligation, &first.before);
+                fence.take_back(item, &first.before);
             }
         }
         if let Some(at) = first.claimed_at {

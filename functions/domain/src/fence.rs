@@ -163,11 +163,11 @@ impl Fence {
         self.failed.remove(place).items.into_iter().map(|item| item.obligation).collect()
     }
 
-    /// Sets the stage of an obligation to what it was before a claim.
-    pub fn take_back(&mut self, obligation: &ObligationId, before: &BTreeMap<ObligationId, Reached>) {
-        match before.get(obligation) {
-            Some(reached) => self.reached.insert(obligation.clone(), reached.clone()),
-            None => self.reached.remove(obligation),
+    /// Sets the stage of an obligation to what it was before a claim, in the cycle of the claim.
+    pub fn take_back(&mut self, item: &TouchItem, before: &BTreeMap<ObligationId, Reached>) {
+        match before.get(&item.obligation).filter(|r| r.due_on == item.due_on) {
+            Some(reached) => self.reached.insert(item.obligation.clone(), reached.clone()),
+            None => self.reached.remove(&item.obligation),
         };
     }
 

@@ -63,7 +63,8 @@ pub fn stage_due<'p>(policy: &'p Policy, rung: &Rung<'_>, on: NaiveDate) -> Stag
         let detail = format!("no stage up to {} applies to this customer and amount", highest.id);
         return StageDue::Quiet(Some(highest), Reason::new(ReasonCode::ConditionNotMet, detail));
     };
-    if rung.reached.is_some_and(|r| r.dpd >= stage.dpd) {
+    // A stage that another version of the policy has moved to a later day stays the stage that it was.
+    if rung.reached.is_some_and(|r| r.dpd >= stage.dpd || r.stage == stage.id) {
         return StageDue::Quiet(Some(stage), Reason::new(ReasonCode::StageReached, stage.sent_text.clone()));
     }
     if !stage.serves(dpd) {

@@ -158,6 +158,16 @@ impl fmt::Display for PolicyProblem {
 pub struct PolicyError(pub Vec<PolicyProblem>);
 
 impl Policy {
+    /// The first stage that has another day than in an earlier version, with that day: what was sent under its id then
+    /// would be sent again.
+    #[must_use]
+    pub fn moved_since<'p>(&'p self, earlier: &Self) -> Option<(&'p Stage, i32)> {
+        self.stages.iter().find_map(|stage| {
+            let was = earlier.stages.iter().find(|s| s.id == stage.id)?;
+            (was.dpd != stage.dpd).then_some((stage, was.dpd))
+        })
+    }
+
     /// Reads a policy from its TOML file.
     ///
     /// # Errors

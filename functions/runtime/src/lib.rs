@@ -12,6 +12,7 @@ pub mod job;
 pub mod lambda;
 pub mod local_queue;
 pub mod metric;
+pub mod policy_version;
 pub mod queue;
 pub mod rules;
 pub mod schedule;

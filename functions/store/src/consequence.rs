@@ -168,7 +168,8 @@ fn other_has_failed(
     let condition =
         Expression { text: "#st = :st", names: &["st"], values: vec![(":st", other.state.as_str().into())] };
     all.writes.push(Write::Check { key: TouchKey::of(&other.touch).key(tenant), condition });
-    matches!(other.state, TouchState::Failed | TouchState::Bounced)
+    // What came back for now may have been read all the same.
+    other.state == TouchState::Failed || other.history.has(Report::HardBounced)
 }
 
 /// The fence under a new version, with the stages taken back where they may go another way or reached again where they
@@ -187,7 +188,7 @@ fn move_fence(
     let mut next = fence.clone();
     let (mut fell_back, mut restored) = (Vec::new(), Vec::new());
     let mut must = event.transition.source == Source::Person || all.is_suppressed;
-    let carriers = Carriers::besides(&TouchKey::of(touch), &known.others);
+    let carriers = Carriers::besides(&TouchKey::of(touch), &known.others, &fence);
     match follows {
         Follows::Nothing => {}
         Follows::FallBack => {

@@ -7,14 +7,15 @@
 use chrono::{DateTime, Duration, Utc};
 use domain::decision::DecisionRecord;
 use domain::fence::Fence;
-use domain::ids::TouchId;
+use domain::ids::{TenantId, TouchId};
 use domain::touch::{Touch, TouchState};
 
 use crate::audit::{entry_of, follows};
 use crate::backend::{Expression, Failure, Table, Write};
 use crate::claim::{HeldClaim, fence_write, next_fence};
 use crate::item::StoredTouch;
-use crate::{Claim, ClaimConflict, ClaimError, Scope, Store, TouchKey, TouchRecord, failed};
+use crate::stage::Carriers;
+use crate::{Claim, ClaimConflict, ClaimError, Scope, Store, StoreError, TouchKey, TouchRecord, failed};
 
 /// How long nothing must have been heard of a message before it is sent once more, in minutes.
 pub const RESEND_AFTER_MINUTES: i64 = 60;
@@ -39,6 +40,22 @@ impl TouchRecord {
 }
 
 impl Store {
+    /// Whether another message than `first` carries a stage of it: then the customer was told, or may have been, and there
+    /// is nothing to send once more. By the fence of the decision, which any news of the other moves. Counted as `touches`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the query fails, or a touch cannot be read.
+    pub async fn is_told_otherwise(
+        &self,
+        tenant: &TenantId,
+        first: &TouchRecord,
+        fence: &Fence,
+    ) -> Result<bool, StoreError> {
+        let touches = self.touches(tenant, &first.touch.customer).await?;
+        let others = Carriers::besides(&TouchKey::of(&first.touch), &touches, fence);
+        Ok(!others.of(&first.touch.items).is_empty())
+    }
+
     /// Claims the second attempt at the message of `first`. The decision names `again`. Counted as `resend`.
     ///
     /// # Errors

@@ -5,12 +5,15 @@
 
 use domain::ids::{PolicyId, TenantId};
 
-use crate::backend::{Expression, Failure, Item, Table, Write};
+use crate::backend::{Expression, Failure, Item, Query, Table, Write};
 use crate::item::{Reader, keyed, set};
 use crate::{Store, StoreError, failed, key};
 
 /// The highest version of a policy: the key has six digits.
 pub const POLICY_VERSION_MAX: u32 = 999_999;
+
+/// The most pages of one policy's versions, of 1 MB each.
+const POLICY_PAGES_MAX: usize = 64;
 
 /// The settings of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,6 +181,23 @@ impl Store {
             }
             other => other.map_err(|failure| failed("policy", failure)),
         }
+    }
+
+    /// The text of every stored version of a policy, the oldest first. Counted as `policy`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the query fails, or an item cannot be read.
+    pub async fn policy_texts(&self, tenant: &TenantId, id: &PolicyId) -> Result<Vec<String>, StoreError> {
+        let first = key::policy_version(tenant, id, 0);
+        let condition = Expression {
+            text: "#pk = :pk AND begins_with(#sk, :version)",
+            names: &["pk", "sk"],
+            values: vec![(":pk", first.pk.into()), (":version", "V#".into())],
+        };
+        let query =
+            Query { table: Table::Ops, index: None, condition, consistent: true, limit: None, start: None };
+        let items = self.query_all("policy", query, POLICY_PAGES_MAX).await?;
+        items.iter().map(|item| Ok(Reader::new("policy", item).text("j")?.to_owned())).collect()
     }
 
     /// Makes a stored version of a policy the active one.

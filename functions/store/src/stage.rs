@@ -10,12 +10,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::fence::{Fence, Reached};
+use domain::fence::{FailedAttempt, Fence, Reached};
 use domain::ids::{CustomerId, ObligationId, TenantId, TouchId};
 use domain::touch::{TouchItem, TouchState};
 
 use crate::backend::{Expression, Write};
-use crate::item::{StoredObligation, reached_text};
+use crate::item::StoredObligation;
 use crate::touch::TouchKey;
 use crate::{TouchRecord, key};
 
@@ -67,17 +67,14 @@ impl<'a> Stages<'a> {
     /// The writes of the obligations that were changed; the fence is the caller's to write.
     pub(crate) fn writes(self, tenant: &TenantId, customer: &CustomerId) -> Vec<Write> {
         let write = |id: &ObligationId| {
-            let past = &self.obligations.get(id)?.past;
+            let past = self.obligations.get(id)?.past_text();
             let key = key::obligation(tenant, customer, id);
             let (text, names) = ("attribute_exists(#x)", &["x", "pc"][..]);
-            Some(if past.is_empty() {
-                let condition = Expression { text, names, values: Vec::new() };
-                Write::Update { key, update: "REMOVE #pc", condition }
-            } else {
-                let past = reached_text(past.iter().map(|stage| (id, stage)));
-                let condition = Expression { text, names, values: vec![(":pc", past.into())] };
-                Write::Update { key, update: "SET #pc = :pc", condition }
-            })
+            let (update, values) = match past {
+                None => ("REMOVE #pc", Vec::new()),
+                Some(past) => ("SET #pc = :pc", vec![(":pc", past.into())]),
+            };
+            Some(Write::Update { key, update, condition: Expression { text, names, values } })
         };
         self.changed.iter().filter_map(write).collect()
     }
@@ -120,21 +117,25 @@ fn reached_by(item: &TouchItem) -> Reached {
 pub(crate) struct Carriers<'a>(Vec<&'a TouchRecord>);
 
 impl<'a> Carriers<'a> {
-    /// Those of `touches` besides `ours`.
-    pub(crate) fn besides(ours: &TouchKey, touches: &'a [TouchRecord]) -> Self {
-        let may_arrive = |state| match state {
+    /// Those of `touches` besides `ours`, by a fence.
+    pub(crate) fn besides(ours: &TouchKey, touches: &'a [TouchRecord], fence: &Fence) -> Self {
+        let carries = |touch: &TouchRecord| match touch.state {
             TouchState::Claimed
             | TouchState::Unknown
             | TouchState::Sent
             | TouchState::Delivered
             | TouchState::Complained => true,
-            TouchState::Planned
-            | TouchState::Failed
-            | TouchState::Bounced
-            | TouchState::Prevented
-            | TouchState::Superseded => false,
+            // What came back for now may have been read all the same: its stage stays, unless it was taken back.
+            TouchState::Bounced => {
+                let is_it =
+                    |a: &FailedAttempt| Some(a.at) == touch.claimed_at && a.channel == touch.touch.channel;
+                !fence.failed.iter().any(is_it)
+            }
+            TouchState::Planned | TouchState::Failed | TouchState::Prevented | TouchState::Superseded => {
+                false
+            }
         };
-        Self(touches.iter().filter(|t| may_arrive(t.state) && TouchKey::of(&t.touch) != *ours).collect())
+        Self(touches.iter().filter(|t| carries(t) && TouchKey::of(&t.touch) != *ours).collect())
     }
 
     /// The messages that carry one of these items.

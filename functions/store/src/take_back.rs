@@ -178,7 +178,7 @@ fn take_back_writes(
     let customer = stored.touch.customer.clone();
     let place = key::touch(&scope.tenant, &customer, stored.touch.on, &stored.touch.id);
     let mut next = fence_without(fence, &stored, claimed_at, end);
-    let carriers = Carriers::besides(&TouchKey::of(&stored.touch), &since.touches);
+    let carriers = Carriers::besides(&TouchKey::of(&stored.touch), &since.touches, fence);
     let mut stages = Stages::new(&mut next, &mut since.obligations);
     stored.touch.items.iter().for_each(|item| stages.take_back(item, &stored.before, &carriers));
     let past = stages.writes(&scope.tenant, &customer);

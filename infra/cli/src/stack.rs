@@ -25,6 +25,7 @@ use runtime::dead_letter::QueueName;
 use runtime::decision_log::{DecisionLine, DecisionLog};
 use runtime::job::{DueEvent, ShardJob, TouchJob};
 use runtime::local_queue::LocalQueues;
+use runtime::policy_version::{PolicyVersionError, put_version};
 use runtime::queue::Queue;
 use runtime::rules::RulesCache;
 use runtime::schedule::Schedules;
@@ -295,8 +296,10 @@ pub(crate) async fn put_rules(store: &Store, tenant: &Tenant, policy: &str) -> a
     let parsed = Policy::parse(policy)?;
     let settings = SettingsDoc { version: 1, document: serde_json::to_string(tenant)? };
     store.put_settings(&tenant.id, &settings).await.context(OTHER_PRODUCT)?;
-    store.put_policy(&tenant.id, &parsed.id, parsed.version, policy).await.context(OTHER_PRODUCT)?;
-    store.activate_policy(&tenant.id, &parsed.id, parsed.version).await.context("the policy")
+    put_version(store, &tenant.id, (policy, &parsed)).await.map_err(|error| match error {
+        PolicyVersionError::Store(_) => anyhow::Error::new(error).context(OTHER_PRODUCT),
+        PolicyVersionError::Moved { .. } => anyhow::Error::new(error),
+    })
 }
 
 /// The key that opt-out links are signed with on this machine, where they reach nobody.

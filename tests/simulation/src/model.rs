@@ -123,6 +123,16 @@ fn duplicates(e: &Evidence<'_>, found: &mut Vec<Violation>) {
         }
     }
     for (stage, mut calls) in by_stage {
+        // Whatever came of the first, on one channel it goes once, but for the second attempt that a tenant wants.
+        for (n, later) in calls.iter().enumerate() {
+            let same = |earlier: &&&Call| earlier.touch.channel == later.touch.channel;
+            if let Some(earlier) = calls[..n].iter().rfind(same)
+                && !is_second_attempt(e, earlier, later)
+            {
+                let detail = format!("{stage} again on {} in touch {}", later.touch.channel, later.touch.id);
+                found.push(Violation { rule: Rule::DuplicateKnown, detail });
+            }
+        }
         // What came back may go another way, and what nobody knows once more, where the tenant wants that.
         while let [first, second, rest @ ..] = calls.as_slice() {
             let another_way =

@@ -14,6 +14,9 @@ on_every_backend!(
     a_claim_is_taken_back_where_its_stage_is_after_the_due_date_moved,
     a_message_that_failed_falls_back_while_the_obligation_is_paid,
     a_message_that_arrives_after_all_counts_while_the_obligation_is_paid,
+    what_came_back_for_now_keeps_its_stage_when_another_message_fails,
+    what_came_back_for_now_keeps_its_stage_when_the_first_message_fails_after_all,
+    nothing_is_sent_once_more_that_another_message_has_told,
 );
 
 async fn said(store: &Store, place: &TouchKey, report: Report, source: Source) -> crate::Recorded {
@@ -152,4 +155,43 @@ async fn a_message_that_arrives_after_all_counts_while_the_obligation_is_paid(st
     assert_eq!(stage(store, "a").await, None, "what is paid has no stage");
     paid(store, 0, 3).await;
     assert_eq!(stage(store, "a").await, Some(1), "it was told already");
+}
+
+async fn what_came_back_for_now_keeps_its_stage_when_another_message_fails(store: &Store) {
+    with_two_obligations(store).await;
+    let first = unknown(store, &touch("c", &["a"], ("s1", 1), 6)).await;
+    assert!(said(store, &first, Report::Failed, Source::Person).await.fell_back);
+    let second = claimed(store, &by_email(touch("c", &["a"], ("s1", 1), 7))).await;
+    // An answer of a machine looks so, too: the first may well have been read.
+    said(store, &first, Report::SoftBounced, Source::Provider).await;
+    assert_eq!(store.touch(&scope().tenant, &first).await.unwrap().unwrap().state, TouchState::Bounced);
+    taken_back(store, &second).await;
+    assert_eq!(stage(store, "a").await, Some(1));
+}
+
+async fn what_came_back_for_now_keeps_its_stage_when_the_first_message_fails_after_all(store: &Store) {
+    with_two_obligations(store).await;
+    let first = unknown(store, &touch("c", &["a"], ("s1", 1), 6)).await;
+    assert!(said(store, &first, Report::Failed, Source::Person).await.fell_back);
+    let second = unknown(store, &by_email(touch("c", &["a"], ("s1", 1), 7))).await;
+    said(store, &second, Report::SoftBounced, Source::Provider).await;
+    said(store, &first, Report::Sent, Source::Provider).await;
+    said(store, &first, Report::HardBounced, Source::Provider).await;
+    assert_eq!(stage(store, "a").await, Some(1), "the second may have been read");
+}
+
+async fn nothing_is_sent_once_more_that_another_message_has_told(store: &Store) {
+    with_two_obligations(store).await;
+    let is_told = async |place: &TouchKey| {
+        let first = store.touch(&scope().tenant, place).await.unwrap().unwrap();
+        let fence = facts(store, "c").await.fence;
+        store.is_told_otherwise(&scope().tenant, &first, &fence).await.unwrap()
+    };
+    let first = unknown(store, &touch("c", &["a", "b"], ("s1", 1), 6)).await;
+    assert!(!is_told(&first).await);
+    assert!(said(store, &first, Report::Failed, Source::Person).await.fell_back);
+    let second = unknown(store, &by_email(touch("c", &["a"], ("s1", 1), 7))).await;
+    assert!(!is_told(&second).await);
+    said(store, &first, Report::Complained, Source::Provider).await;
+    assert!(is_told(&second).await, "and whoever complains wants to be left alone");
 }

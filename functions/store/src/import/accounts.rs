@@ -245,10 +245,17 @@ pub(super) fn obligation_write(
     read: Option<&StoredObligation>,
     next: &StoredObligation,
 ) -> Write {
-    let condition = read.map_or_else(Expression::absent, |read| Expression {
-        text: "#q = :q AND #ps = :ps",
-        names: &["q", "ps"],
-        values: vec![(":q", read.sequence.into()), (":ps", read.payments_minor.into())],
+    let condition = read.map_or_else(Expression::absent, |read| {
+        let mut values = vec![(":q", read.sequence.into()), (":ps", read.payments_minor.into())];
+        // Items that are read together are not of one moment: news of a message may have changed a past stage in between.
+        let text = match read.past_text() {
+            Some(past) => {
+                values.push((":pc", past.into()));
+                "#q = :q AND #ps = :ps AND #pc = :pc"
+            }
+            None => "#q = :q AND #ps = :ps AND attribute_not_exists(#pc)",
+        };
+        Expression { text, names: &["q", "ps", "pc"], values }
     });
     Write::Put { table: Table::Ops, item: next.encode(place, scope), condition: Some(condition) }
 }

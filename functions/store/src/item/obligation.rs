@@ -56,6 +56,12 @@ impl StoredObligation {
         self.snapshot.as_ref().filter(|_| self.is_open()).map(|o| o.due_on)
     }
 
+    /// The stages of its past cycles as they are stored; `None` where there is none.
+    pub(crate) fn past_text(&self) -> Option<String> {
+        let o = self.snapshot.as_ref().filter(|_| !self.past.is_empty())?;
+        Some(reached_text(self.past.iter().map(|past| (&o.id, past))))
+    }
+
     /// Sets the stage of a cycle that is over for now.
     pub(crate) fn set_past(&mut self, due_on: NaiveDate, stage: Option<Reached>) {
         self.past.retain(|p| p.due_on != due_on);
@@ -81,9 +87,7 @@ impl StoredObligation {
         set(&mut item, "q", self.sequence);
         set(&mut item, "ps", self.payments_minor);
         set_some(&mut item, "x", self.hash.as_deref());
-        if let Some(o) = self.snapshot.as_ref().filter(|_| !self.past.is_empty()) {
-            set(&mut item, "pc", reached_text(self.past.iter().map(|past| (&o.id, past))));
-        }
+        set_some(&mut item, "pc", self.past_text());
         let Some(o) = &self.snapshot else { return item };
         set(&mut item, "d", day_text(o.due_on));
         set(&mut item, "m", o.amount.amount_minor);

@@ -19,6 +19,7 @@ use domain::tenant::Tenant;
 use http_api::uploads::folder::Arrived;
 use import_accounts::upload::{Uploaded, import_upload};
 use runtime::job::DueEvent;
+use runtime::policy_version::put_version;
 use runtime::rules::tenant_settings;
 use runtime::schedule::MemorySchedules;
 use serde::Serialize;
@@ -226,9 +227,7 @@ impl Worker {
         let today = now.with_timezone(&settings.time_zone).date_naive();
         let profiles = TenantJurisdictions::new(&settings, today)?;
         policy_check::refuse(text, policy, &profiles.of_customers()?, &settings, today)?;
-        self.store.put_policy(tenant, &policy.id, policy.version, text).await?;
-        self.store.activate_policy(tenant, &policy.id, policy.version).await?;
-        Ok(())
+        Ok(put_version(&self.store, tenant, (text, policy)).await?)
     }
 
     /// Imports an uploaded file, and removes it once there is nothing more to be had from it.
