@@ -7,6 +7,7 @@
 mod batches;
 mod bounds;
 mod climate;
+mod course;
 mod dice;
 mod facts;
 mod faults;

@@ -15,10 +15,10 @@ use store::{FoundOut, TouchKey, TouchRecord};
 
 use crate::bounds::{is_second_attempt, limits};
 use crate::climate::SKEW_MS_MAX;
+use crate::course::Course;
 use crate::law;
 use crate::owed::{against_facts, last_due_on, stands, was_turned};
 use crate::people::{asked_to_be_forgotten, erasures, excused_by_word, was_said};
-use crate::run::Course;
 use crate::scene::{Call, Message, Pipe, Place, State, instant};
 use crate::told::{against_reports, events, was_told};
 use crate::world::{Fact, World, country_of};

@@ -16,6 +16,7 @@ use store::Scope;
 
 use crate::batches::take_batch;
 use crate::climate::Climate;
+use crate::course::Course;
 use crate::facts::{Ledger, write};
 use crate::faults::clock_of_a_function;
 use crate::functions::Functions;
@@ -55,20 +56,6 @@ struct Actor<'w> {
     task: Task,
     dies_at: i64,
     future: Pin<Box<dyn Future<Output = End> + 'w>>,
-}
-
-/// What is known after a run, besides what is in the store and on the scene.
-#[derive(Debug)]
-pub(crate) struct Course {
-    /// The step at which each fact became known; `None` for one that never did.
-    pub(crate) known: Vec<Option<u64>>,
-    /// Jobs that ended without a message because a fact came after they were queued.
-    pub(crate) prevented: u64,
-    pub(crate) crashes: u64,
-    /// The step at which the erasure was known to be done.
-    pub(crate) erased: Option<u64>,
-    /// Whether the world came to its end.
-    pub(crate) settled: bool,
 }
 
 /// A world that runs.

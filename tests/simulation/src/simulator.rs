@@ -15,12 +15,13 @@ use store::DeliberateFault;
 use store::{Scope, SettingsDoc, Store, StoreError, TouchKey, TouchRecord};
 
 use crate::climate::Climate;
+use crate::course::Course;
 use crate::dice::Dice;
 use crate::facts::{Ledger, write};
 use crate::faults::under_weather;
 use crate::functions::Functions;
 use crate::model::{Evidence, Rule, Violation, judge};
-use crate::run::{Course, Run};
+use crate::run::Run;
 use crate::scene::{Scene, instant};
 use crate::world::World;
 

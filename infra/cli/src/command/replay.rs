@@ -155,10 +155,9 @@ fn profiles_of<'a>(
     for country in countries {
         let one = profiles.for_country(Some(country))?;
         if one.needs_closed_days() {
-            bail!(
-                "the file has customers of {country}, and no table of its holidays lies in the product; expected the lender's \
-                 closed days of {country} under contact_rules.{}.closed_days, which the lender of a replay does not have: leave \
-                 those rows out",
+            tell!(
+                "warning: nothing is sent to customers of {country}: no table of its holidays lies in the product, and the \
+                 lender of a replay has no closed days of {country} (contact_rules.{}.closed_days)",
                 one.id()
             );
         }

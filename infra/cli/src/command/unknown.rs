@@ -69,10 +69,19 @@ enum Ask {
         /// The lender's own reference to what it rests on, such as a ticket; no address and no number of a person.
         #[arg(long, visible_alias = "note", value_parser = EvidenceRef::note)]
         evidence: EvidenceRef,
-        /// The moment of the word, with its offset; that of the folder's clock where it is not said.
+        /// The moment of the word, with its offset; without it that of the folder's clock, and none before the message's own.
         #[arg(long, value_parser = moment::read)]
         now: Option<DateTime<FixedOffset>>,
     },
+}
+
+/// When a person says something.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// As the person says.
+    Told(DateTime<Utc>),
+    /// By the folder's clock.
+    Clock(DateTime<Utc>),
 }
 
 /// What a person found out.
@@ -119,11 +128,11 @@ pub(crate) async fn unknown(arguments: UnknownArguments) -> anyhow::Result<ExitC
         Ask::Settle { touch, customer, found, by, evidence, now } => {
             let word = PersonWord::new(by, evidence).context("--by and --evidence go on record for good")?;
             let _lock = folder::lock(&folder)?;
-            let now = match now {
-                Some(now) => now.with_timezone(&Utc),
-                None => ProductClock::open(&folder, None)?.now(),
+            let moment = match now {
+                Some(now) => Moment::Told(now.with_timezone(&Utc)),
+                None => Moment::Clock(ProductClock::open(&folder, None)?.now()),
             };
-            settle(&store, &tenant, (&customer, &touch), (found, &word), now).await
+            settle(&store, &tenant, (&customer, &touch), (found, &word), moment).await
         }
     }
 }
@@ -171,10 +180,15 @@ async fn settle(
     tenant: &TenantId,
     (customer, touch): (&CustomerId, &TouchId),
     (found, word): (Found, &PersonWord),
-    now: DateTime<Utc>,
+    moment: Moment,
 ) -> anyhow::Result<ExitCode> {
     let Some(record) = find(store, tenant, touch, Some(customer)).await? else {
         return Ok(no_such(touch, Some(customer)));
+    };
+    let now = match moment {
+        Moment::Told(at) => at,
+        // A day may be run before it comes, and nobody can know more of a message than what was last written of it.
+        Moment::Clock(now) => record.settled_at.max(record.claimed_at).map_or(now, |at| at.max(now)),
     };
     let place = TouchKey::of(&record.touch);
     match store.settle_unknown(tenant, &place, found.of_store(), word, now).await {
