@@ -300,19 +300,21 @@ fn three_months_of_real_invoices_are_replayed_without_a_violation() {
     }
 }
 
-/// Where the customers `C0` to `C4` live: twice a profile of their own, twice a holiday table alone, and neither.
-const COUNTRIES: [&str; 5] = ["GT", "CO", "AR", "PE", "BR"];
+/// Where the customers `C0` to `C4` live: twice a profile of their own, twice a holiday table alone, and neither. A
+/// country with several clocks needs the zone.
+const COUNTRIES: [&str; 5] = ["GT,", "CO,", "AR,", "PE,", "BR,America/Sao_Paulo"];
 
 #[test]
 fn customers_of_other_countries_are_written_to_by_their_own_law_or_not_at_all() {
     let inputs = Inputs::new();
     let history = history().lines().enumerate().fold(String::new(), |all, (at, line)| {
         let customer = line.get(1..2).and_then(|digit| digit.parse::<usize>().ok());
-        let country = if at == 0 { "country" } else { customer.map_or("", |n| COUNTRIES[n]) };
+        let country = if at == 0 { "country,zone" } else { customer.map_or(",", |n| COUNTRIES[n]) };
         all + line + "," + country + "\n"
     });
     fs::write(inputs.0.path().join("history.csv"), history).expect("a file can be written");
-    let mapping = MAPPING.replace("id = \"customer\"", "id = \"customer\"\ncountry = \"country\"");
+    let columns = "id = \"customer\"\ncountry = \"country\"\ntime_zone = \"zone\"";
+    let mapping = MAPPING.replace("id = \"customer\"", columns);
     fs::write(inputs.0.path().join("mapping.toml"), mapping).expect("a file can be written");
     let summary = inputs.replay("CO", SPAN.1, "abroad");
     assert_eq!(summary["violations"], 0, "{summary}");
@@ -328,7 +330,7 @@ fn customers_of_other_countries_are_written_to_by_their_own_law_or_not_at_all() 
     };
     for (at, country) in COUNTRIES.iter().enumerate() {
         // C1 pays early, always.
-        assert_eq!(days_of(&format!("C{at}")).is_empty(), ["GT", "CO"].contains(country), "{country}");
+        assert_eq!(days_of(&format!("C{at}")).is_empty(), ["GT,", "CO,"].contains(country), "{country}");
     }
     // Holidays of Argentina and of Brazil that Colombia does not keep.
     assert!(

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::delivery::Report;
 use domain::fence::{FailedAttempt, Fence, Reached};
 use domain::ids::{CustomerId, ObligationId, TenantId, TouchId};
 use domain::touch::{TouchItem, TouchState};
@@ -125,11 +126,12 @@ impl<'a> Carriers<'a> {
             | TouchState::Sent
             | TouchState::Delivered
             | TouchState::Complained => true,
-            // What came back for now may have been read all the same: its stage stays, unless it was taken back.
+            // What came back for now may have been read all the same: its stage stays, unless it was taken back. What came
+            // back for good never was.
             TouchState::Bounced => {
                 let is_it =
                     |a: &FailedAttempt| Some(a.at) == touch.claimed_at && a.channel == touch.touch.channel;
-                !fence.failed.iter().any(is_it)
+                !touch.history.has(Report::HardBounced) && !fence.failed.iter().any(is_it)
             }
             TouchState::Planned | TouchState::Failed | TouchState::Prevented | TouchState::Superseded => {
                 false

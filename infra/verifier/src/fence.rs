@@ -99,11 +99,11 @@ fn reached(file: &EvidenceFile, claims: &[Claim<'_>]) -> Result<(), Problem> {
     let open: BTreeMap<&str, &Obligation> =
         file.obligations.iter().filter(|o| o.is_open()).map(|o| (o.id.as_str(), o)).collect();
     let claimed: BTreeSet<Item> = claims.iter().flat_map(|claim| claim.touch.items()).collect();
-    // A second attempt carries the stages of the first.
-    let again = claims.iter().filter_map(|claim| Some((first_of(&claim.touch.id)?, &claim.fell_back)));
-    let mut fell_back_again: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (first, fell_back) in again {
-        fell_back_again.entry(first).or_default().extend(fell_back);
+    // Two attempts at one message carry the same stages: what an entry of either takes back, it takes back for both.
+    let mut fell_back: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for claim in claims {
+        let message = first_of(&claim.touch.id).unwrap_or(&claim.touch.id);
+        fell_back.entry(message).or_default().extend(&claim.fell_back);
     }
     let mut found: BTreeMap<&str, &Item> = BTreeMap::new();
     for (i, item) in file.reached.iter().enumerate() {
@@ -125,10 +125,8 @@ fn reached(file: &EvidenceFile, claims: &[Claim<'_>]) -> Result<(), Problem> {
     for claim in claims.iter().filter(|c| !c.is_released) {
         for item in claim.touch.items() {
             let id = item.obligation.as_str();
-            let again_fell_back =
-                fell_back_again.get(claim.touch.id.as_str()).is_some_and(|f| f.contains(id));
-            let counts = !claim.fell_back.contains(id)
-                && !again_fell_back
+            let message = first_of(&claim.touch.id).unwrap_or(&claim.touch.id);
+            let counts = !fell_back.get(message).is_some_and(|taken| taken.contains(id))
                 && open.get(id).is_some_and(|o| o.due_on == item.due_on);
             if counts && found.get(id).is_none_or(|r| r.dpd < item.dpd) {
                 let what = format!(

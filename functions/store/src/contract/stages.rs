@@ -17,6 +17,7 @@ on_every_backend!(
     what_came_back_for_now_keeps_its_stage_when_another_message_fails,
     what_came_back_for_now_keeps_its_stage_when_the_first_message_fails_after_all,
     nothing_is_sent_once_more_that_another_message_has_told,
+    of_two_attempts_that_came_back_for_good_the_stage_goes_another_way,
 );
 
 async fn said(store: &Store, place: &TouchKey, report: Report, source: Source) -> crate::Recorded {
@@ -86,7 +87,8 @@ async fn what_another_message_has_reached_stays_when_a_claim_is_taken_back(store
     assert_eq!(stage(store, "a").await, Some(1));
 }
 
-async fn of_two_attempts_that_were_taken_for_failed_the_first_arrives_after_all(store: &Store) {
+/// Two attempts at a message about `a` and `b`, of both of which nobody knows whether they went out.
+async fn two_attempts(store: &Store) -> (TouchKey, TouchKey) {
     with_two_obligations(store).await;
     let wanted = touch("c", &["a", "b"], ("s1", 1), 6);
     let first = unknown(store, &wanted).await;
@@ -98,8 +100,23 @@ async fn of_two_attempts_that_were_taken_for_failed_the_first_arrives_after_all(
     let claim = store.claim_again(&scope(), &record, &again, &fence, &told).await.unwrap();
     let lost = Outcome::Unknown { reason: "timeout".to_owned() };
     store.settle(&scope().tenant, &claim.held, &lost, at(7, 16)).await.unwrap();
+    (first, TouchKey::of(&again))
+}
+
+async fn of_two_attempts_that_came_back_for_good_the_stage_goes_another_way(store: &Store) {
+    let (first, again) = two_attempts(store).await;
+    assert!(
+        !said(store, &again, Report::HardBounced, Source::Provider).await.fell_back,
+        "the first may arrive"
+    );
+    assert!(said(store, &first, Report::Failed, Source::Person).await.fell_back);
+    assert_eq!((stage(store, "a").await, stage(store, "b").await), (None, None));
+}
+
+async fn of_two_attempts_that_were_taken_for_failed_the_first_arrives_after_all(store: &Store) {
+    let (first, again) = two_attempts(store).await;
     assert!(!said(store, &first, Report::Failed, Source::Person).await.fell_back, "the other may arrive");
-    assert!(said(store, &TouchKey::of(&again), Report::Failed, Source::Person).await.fell_back);
+    assert!(said(store, &again, Report::Failed, Source::Person).await.fell_back);
     assert_eq!(stage(store, "a").await, None);
 
     assert!(said(store, &first, Report::Delivered, Source::Provider).await.is_news);
