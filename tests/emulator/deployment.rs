@@ -22,6 +22,7 @@ const READY: &str = "the emulator answers at ";
 #[derive(Debug)]
 pub(crate) struct Deployment {
     process: Child,
+    programs: PathBuf,
     log: PathBuf,
     pub(crate) aws: Aws,
 }
@@ -30,18 +31,28 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace is there")
 }
 
-/// `cargo puntual …`, in the profile that the tests have built.
-fn puntual(arguments: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(root()).stdin(Stdio::null());
-    command.args(["run", "--quiet", "--package", "puntual", "--"]).args(arguments);
+/// The features of the tests: what the tests compile anyway is compiled for the functions, too.
+const BUILD: [&str; 5] = ["build", "--quiet", "--workspace", "--all-features", "--bins"];
+
+/// Where the programs of the workspace lie, as they are now.
+fn programs() -> PathBuf {
+    let built = Command::new("cargo").current_dir(root()).args(BUILD).stdin(Stdio::null()).status();
+    assert!(built.expect("cargo is there").success(), "the programs compile");
+    let test = std::env::current_exe().expect("a test has a path");
+    test.ancestors().nth(2).expect("tests lie in a folder beside the programs").to_owned()
+}
+
+/// `puntual …`, which compiles nothing: everything that it needs lies beside it.
+fn puntual(programs: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(programs.join("puntual"));
+    command.current_dir(root()).stdin(Stdio::null()).args(arguments).arg("--built").arg(programs);
     command
 }
 
 /// What every deployment of the test says.
-fn deploy(emulator: &str, more: &[&str]) -> Command {
+fn deploy(programs: &Path, emulator: &str, more: &[&str]) -> Command {
     let mut command =
-        puntual(&["deploy", "--stack", STACK, "--region", REGION, "--admin-email", ADMINISTRATOR]);
+        puntual(programs, &["deploy", "--stack", STACK, "--region", REGION, "--admin-email", ADMINISTRATOR]);
     command.args([
         "--parameter",
         "EmailIdentity=lender.example",
@@ -58,17 +69,18 @@ fn deploy(emulator: &str, more: &[&str]) -> Command {
 impl Deployment {
     /// From nothing to a stack.
     pub(crate) fn make() -> Self {
+        let programs = programs();
         let folder = root().join("target/emulator");
         std::fs::create_dir_all(&folder).expect("a folder for the log");
         let log = folder.join("test.log");
         let file = File::create(&log).expect("a log");
-        let process = deploy("--emulator", &["--enforce-roles", "--yes"])
+        let process = deploy(&programs, "--emulator", &["--enforce-roles", "--yes"])
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()
             .expect("cargo is there");
         // The value is made first, so that whatever goes wrong from here on ends the process.
-        let mut made = Self { process, log, aws: Aws::root("http://127.0.0.1:0") };
+        let mut made = Self { process, programs, log, aws: Aws::root("http://127.0.0.1:0") };
         let endpoint = until("the stack", BUILD_LOOKS_MAX, || {
             let said = made.said();
             if let Some(status) = made.process.try_wait().expect("the process is ours") {
@@ -95,12 +107,13 @@ impl Deployment {
     /// The same command once more, to the emulator that runs; gives what it said.
     pub(crate) fn again(&self, more: &[&str]) -> (bool, String) {
         let emulator = format!("--emulator={}", self.aws.endpoint);
-        said(deploy(&emulator, more).output().expect("cargo is there"))
+        said(deploy(&self.programs, &emulator, more).output().expect("cargo is there"))
     }
 
     /// Removes the stack; gives what the command said.
     pub(crate) fn destroy(&self, more: &[&str]) -> (bool, String) {
-        let mut command = puntual(&["destroy", "--stack", STACK, "--region", REGION, "--confirm", STACK]);
+        let mut command =
+            puntual(&self.programs, &["destroy", "--stack", STACK, "--region", REGION, "--confirm", STACK]);
         command.args(["--emulator", &self.aws.endpoint]).args(more);
         said(command.output().expect("cargo is there"))
     }
@@ -119,7 +132,7 @@ fn said(output: Output) -> (bool, String) {
 
 impl Drop for Deployment {
     fn drop(&mut self) {
-        // `cargo run` and the command line give their place to the program, so this is the process of the emulator's
+        // The command line gives its place to the program, so this is the process of the emulator's
         // own parent, which ends it.
         if let Some(pid) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);

@@ -6,6 +6,7 @@
 mod aws;
 mod deployment;
 mod lender;
+mod memory;
 mod people;
 mod poll;
 mod provider;
@@ -64,6 +65,7 @@ fn from_an_empty_stack_to_reminders_that_are_recorded_once() {
     assert_eq!(messages(&deployment.aws), sent, "nothing is sent twice");
     assert_eq!(self::recorded(&deployment, "delivered"), settled, "nothing is recorded twice");
 
+    memory::no_function_took_more_than_its_budget(&deployment.aws);
     the_same_deployment_changes_nothing(&deployment);
     the_stack_goes_and_its_data_stays_until_it_is_told_otherwise(&deployment);
 }

@@ -71,6 +71,10 @@ pub(crate) struct DeployArguments {
         value_parser = emulator_word
     )]
     emulator: Option<String>,
+    /// Takes this program and the functions from a folder in which they lie already, and compiles nothing. Only for an
+    /// emulator: what Lambda runs is compiled for it.
+    #[arg(long, value_name = "FOLDER", requires = "emulator")]
+    built: Option<PathBuf>,
     /// The port of the emulator; a free one unless it is said.
     #[arg(long, requires = "emulator")]
     port: Option<u16>,
@@ -128,7 +132,9 @@ async fn deploy_from(arguments: &DeployArguments, root: &Path) -> anyhow::Result
     let place =
         Place { region: arguments.region.clone(), emulator: running.or_else(|| arguments.emulator.clone()) };
     let cloud = Cloud::reach(&place).await?;
-    let compiler = if place.emulator.is_some() {
+    let compiler = if let Some(folder) = &arguments.built {
+        Compiler::Done(folder.clone())
+    } else if place.emulator.is_some() {
         Compiler::ForThisMachine
     } else {
         let architecture = if arguments.x86_64 { Architecture::X86_64 } else { Architecture::Arm64 };
@@ -224,7 +230,7 @@ impl Work<'_> {
         if !self.arguments.yes && !question::agreed(&question, "--yes")? {
             bail!("stack {name} was left as it is");
         }
-        let leftovers = leftover::of_stack(&self.cloud, name, |_| true).await?;
+        let leftovers = leftover::of_stack(&self.cloud, name).await?;
         let before = follow::before(&self.cloud, name).await?;
         let request = self.cloud.cloudformation.delete_stack().stack_name(name);
         request.send().await.map_err(|e| because("the remains could not be removed", &e))?;

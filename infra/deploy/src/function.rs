@@ -26,9 +26,6 @@ pub(crate) const FUNCTIONS: [&str; 8] = [
 /// The feature that makes the binary of a function.
 const FEATURE: &str = "lambda";
 
-/// The package that has the features of the tests of the workspace; its manifest says why it is built along.
-const FEATURES_OF_TESTS: &str = "emulator";
-
 /// What the functions run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Architecture {
@@ -64,6 +61,8 @@ pub(crate) enum Compiler {
     ForLambda(CargoLambda, Architecture),
     /// `cargo` alone, for an emulator that runs the functions on this machine: soon done, and not optimised.
     ForThisMachine,
+    /// Nobody: the binaries for this machine lie in a folder.
+    Done(PathBuf),
 }
 
 impl Compiler {
@@ -71,19 +70,23 @@ impl Compiler {
     pub(crate) fn architecture(&self) -> Architecture {
         match self {
             Compiler::ForLambda(_, architecture) => *architecture,
-            Compiler::ForThisMachine if cfg!(target_arch = "aarch64") => Architecture::Arm64,
-            Compiler::ForThisMachine => Architecture::X86_64,
+            Compiler::ForThisMachine | Compiler::Done(_) if cfg!(target_arch = "aarch64") => {
+                Architecture::Arm64
+            }
+            Compiler::ForThisMachine | Compiler::Done(_) => Architecture::X86_64,
         }
     }
 
     /// Builds all functions and gives their zips.
     pub(crate) async fn archives(&self, root: &Path) -> anyhow::Result<Vec<(&'static str, Archive)>> {
-        eprintln!("building the functions");
-        // Whoever ends this program ends the compiler with it.
-        let mut command = tokio::process::Command::from(self.command(root));
-        let status = command.stdin(Stdio::null()).kill_on_drop(true).status().await;
-        if !status.context("the compiler could not be started")?.success() {
-            bail!("the functions could not be built; what the compiler said stands above");
+        if let Some(command) = self.command(root) {
+            eprintln!("building the functions");
+            // Whoever ends this program ends the compiler with it.
+            let mut command = tokio::process::Command::from(command);
+            let status = command.stdin(Stdio::null()).kill_on_drop(true).status().await;
+            if !status.context("the compiler could not be started")?.success() {
+                bail!("the functions could not be built; what the compiler said stands above");
+            }
         }
         let zipped = |function: &'static str| {
             let path = self.binary(root, function)?;
@@ -97,12 +100,14 @@ impl Compiler {
     fn effort(&self) -> Effort {
         match self {
             Compiler::ForLambda(..) => Effort::Small,
-            Compiler::ForThisMachine => Effort::Fast,
+            Compiler::ForThisMachine | Compiler::Done(_) => Effort::Fast,
         }
     }
 
-    fn command(&self, root: &Path) -> Command {
+    /// What compiles, where anything is to be compiled.
+    fn command(&self, root: &Path) -> Option<Command> {
         let mut command = match self {
+            Compiler::Done(_) => return None,
             Compiler::ForLambda(tool, architecture) => {
                 let mut command = tool.command();
                 command.args(["lambda", "build", "--release"]);
@@ -115,7 +120,6 @@ impl Compiler {
                 let mut command = Command::new(cargo());
                 // With this program among the packages, cargo compiles what both need only once.
                 command.args(["build", "--quiet", "--bins", "--package", env!("CARGO_PKG_NAME")]);
-                command.args(["--package", FEATURES_OF_TESTS]);
                 command
             }
         };
@@ -126,7 +130,7 @@ impl Compiler {
         command.args(["--features", &features.join(",")]);
         // The toolchain of the workspace is chosen anew: what `cargo run` passed on would override the file.
         command.current_dir(root).env_remove("RUSTUP_TOOLCHAIN");
-        command
+        Some(command)
     }
 
     fn binary(&self, root: &Path, function: &str) -> anyhow::Result<PathBuf> {
@@ -134,13 +138,16 @@ impl Compiler {
         let path = match self {
             Compiler::ForLambda(..) => target.join("lambda").join(function).join("bootstrap"),
             Compiler::ForThisMachine => target.join("debug").join(function),
+            Compiler::Done(folder) => folder.join(function),
         };
         if !path.is_file() {
-            bail!("{function} was built, and {} is not there", path.display());
+            bail!("{} is not there; expected the binary of {function}", path.display());
         }
         Ok(match self {
             Compiler::ForLambda(..) => path,
-            Compiler::ForThisMachine => stripped(&path, &target.join("emulator/functions").join(function))?,
+            Compiler::ForThisMachine | Compiler::Done(_) => {
+                stripped(&path, &target.join("emulator/functions").join(function))?
+            }
         })
     }
 }

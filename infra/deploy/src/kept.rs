@@ -11,7 +11,7 @@ use crate::leftover::{self, Leftover};
 
 /// The tables of a stack, as CloudFormation begins their names.
 const TABLES: [&str; 2] = ["OpsTable", "AuditTable"];
-/// The most pages of tables, of a hundred each, and of removed stacks.
+/// The most pages of tables, of a hundred each, of removed stacks, and of the events of one.
 const PAGES_MAX: u32 = 100;
 /// The most removed stacks of one name that are looked into. CloudFormation forgets them after ninety days.
 const REMOVED_MAX: usize = 50;
@@ -66,7 +66,8 @@ pub(crate) fn objection(stack: &str, tables: &[String]) -> String {
     )
 }
 
-/// What removed stacks of this name left, as CloudFormation remembers it.
+/// What removed stacks of this name left, in the order of its removal: as CloudFormation remembers it, which it does for
+/// ninety days, and the tables by their names.
 pub(crate) async fn leftovers(cloud: &Cloud, stack: &str) -> anyhow::Result<Vec<Leftover>> {
     let mut removed = Vec::new();
     let mut from = None;
@@ -83,14 +84,43 @@ pub(crate) async fn leftovers(cloud: &Cloud, stack: &str) -> anyhow::Result<Vec<
     }
     let mut found: Vec<Leftover> = Vec::new();
     for id in removed.iter().take(REMOVED_MAX) {
-        let kept = |status: Option<&ResourceStatus>| status != Some(&ResourceStatus::DeleteComplete);
-        for leftover in leftover::of_stack(cloud, id, kept).await? {
+        for leftover in skipped(cloud, id).await? {
             if !found.contains(&leftover) {
                 found.push(leftover);
             }
         }
     }
+    // What CloudFormation has forgotten is still known by its name.
+    for table in tables(cloud, stack).await? {
+        let table = Leftover::table(table);
+        if !found.contains(&table) {
+            found.push(table);
+        }
+    }
+    leftover::in_order(&mut found);
     Ok(found)
+}
+
+/// What the removal of a stack passed over, as its events say. A removed stack has no list of resources everywhere.
+async fn skipped(cloud: &Cloud, stack_id: &str) -> anyhow::Result<Vec<Leftover>> {
+    let mut found = Vec::new();
+    let mut from = None;
+    for _ in 0..PAGES_MAX {
+        let request = cloud.cloudformation.describe_stack_events().stack_name(stack_id).set_next_token(from);
+        let page = request.send().await;
+        let page = page.map_err(|e| because(&format!("the events of {stack_id} could not be read"), &e))?;
+        for event in page.stack_events() {
+            if event.resource_status() == Some(&ResourceStatus::DeleteSkipped) {
+                let kind = event.resource_type().unwrap_or_default();
+                found.extend(event.physical_resource_id().and_then(|id| Leftover::known(kind, id)));
+            }
+        }
+        from = page.next_token().map(str::to_owned);
+        if from.is_none() {
+            return Ok(found);
+        }
+    }
+    bail!("removed stack {stack_id} has more than {PAGES_MAX} pages of events")
 }
 
 #[cfg(test)]

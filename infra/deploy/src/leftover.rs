@@ -4,7 +4,6 @@
 //! failed left empty.
 
 use anyhow::bail;
-use aws_sdk_cloudformation::types::ResourceStatus;
 use aws_sdk_cognitoidentityprovider::types::DeletionProtectionType;
 
 use crate::bucket;
@@ -14,6 +13,9 @@ use crate::cloud::{Cloud, because};
 const PAGES_MAX: u32 = 20;
 /// For how many days AWS can give a removed key or secret back.
 const REGRET_DAYS: i32 = 30;
+
+/// What CloudFormation calls a table.
+const TABLE: &str = "AWS::DynamoDB::Table";
 
 /// A resource that stays when its stack goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub(crate) enum Treatment {
 
 fn treatment(kind: &str) -> Option<Treatment> {
     match kind {
-        "AWS::DynamoDB::Table" => Some(Treatment::Table),
+        TABLE => Some(Treatment::Table),
         "AWS::S3::Bucket" => Some(Treatment::Bucket),
         "AWS::SecretsManager::Secret" => Some(Treatment::Secret),
         "AWS::KMS::Key" => Some(Treatment::Key),
@@ -55,17 +57,28 @@ fn treatment(kind: &str) -> Option<Treatment> {
 }
 
 impl Leftover {
+    /// A table of the stack.
+    pub(crate) fn table(name: String) -> Self {
+        Self { kind: TABLE.to_owned(), id: name }
+    }
+
+    /// A resource, where it is of a kind that stays.
+    pub(crate) fn known(kind: &str, id: &str) -> Option<Self> {
+        treatment(kind).map(|_| Self { kind: kind.to_owned(), id: id.to_owned() })
+    }
+
     fn treatment(&self) -> Treatment {
         treatment(&self.kind).unwrap_or(Treatment::Stays)
     }
 }
 
-/// The resources of the stack that may stay when it goes and whose status is wanted, in the order of their removal.
-pub(crate) async fn of_stack(
-    cloud: &Cloud,
-    stack: &str,
-    wanted: impl Fn(Option<&ResourceStatus>) -> bool,
-) -> anyhow::Result<Vec<Leftover>> {
+/// Puts leftovers into the order of their removal.
+pub(crate) fn in_order(leftovers: &mut [Leftover]) {
+    leftovers.sort_by_key(Leftover::treatment);
+}
+
+/// The resources of the stack that may stay when it goes, in the order of their removal.
+pub(crate) async fn of_stack(cloud: &Cloud, stack: &str) -> anyhow::Result<Vec<Leftover>> {
     let mut found = Vec::new();
     let mut from = None;
     for _ in 0..PAGES_MAX {
@@ -74,17 +87,17 @@ pub(crate) async fn of_stack(
             .send()
             .await
             .map_err(|e| because(&format!("the resources of {stack} could not be read"), &e))?;
-        for resource in page.stack_resource_summaries().iter().filter(|r| wanted(r.resource_status())) {
+        for resource in page.stack_resource_summaries() {
             let kind = resource.resource_type().unwrap_or_default();
             let goes =
                 bucket::GO_WITH_THE_STACK.contains(&resource.logical_resource_id().unwrap_or_default());
-            if let (Some(_), Some(id), false) = (treatment(kind), resource.physical_resource_id(), goes) {
-                found.push(Leftover { kind: kind.to_owned(), id: id.to_owned() });
-            }
+            found.extend(
+                resource.physical_resource_id().filter(|_| !goes).and_then(|id| Leftover::known(kind, id)),
+            );
         }
         from = page.next_token().map(str::to_owned);
         if from.is_none() {
-            found.sort_by_key(Leftover::treatment);
+            in_order(&mut found);
             return Ok(found);
         }
     }

@@ -3,6 +3,7 @@
 //! Invariant: two answers stand before the removal, and what stays is named. What holds data goes last, so that a removal
 //! that stops halfway lost nothing that was to stay.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -28,6 +29,9 @@ pub(crate) struct DestroyArguments {
     /// The name of the stack once more, instead of the two questions.
     #[arg(long, value_name = "STACK")]
     confirm: Option<String>,
+    /// Takes this program from a folder in which it lies already, and compiles nothing.
+    #[arg(long, value_name = "FOLDER")]
+    built: Option<PathBuf>,
     /// Where an emulator listens, such as http://127.0.0.1:4566.
     #[arg(long, value_name = "URL", value_parser = emulator::address)]
     emulator: Option<String>,
@@ -39,7 +43,7 @@ pub(crate) async fn destroy(arguments: &DestroyArguments) -> anyhow::Result<Exit
     let cloud = Cloud::reach(&place).await?;
     let stands = change_set::find(&cloud, stack).await?.is_some();
     let leftovers = match (stands, arguments.delete_data) {
-        (true, _) => leftover::of_stack(&cloud, stack, |_| true).await?,
+        (true, _) => leftover::of_stack(&cloud, stack).await?,
         (false, true) => kept::leftovers(&cloud, stack).await?,
         (false, false) => Vec::new(),
     };

@@ -15,7 +15,7 @@ pub(crate) struct BenchArguments {
     /// Only the benchmarks whose name has this text; with --cold-start, only the functions.
     filter: Option<String>,
     /// Measures how soon each function asks for work after its start, and how large it is. Builds them as for AWS Lambda,
-    /// which takes minutes for each.
+    /// which takes many minutes.
     #[arg(long)]
     cold_start: bool,
 }
@@ -31,25 +31,26 @@ pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     carried_out(&mut command).map(code)
 }
 
-/// Builds the functions one by one, so that each has the features of its own program and no other's, as on Lambda.
+/// Builds the functions together, with the features of all of them, as `deploy` does: what is measured is what Lambda gets.
 fn cold_start(root: &Path, filter: &str) -> anyhow::Result<ExitCode> {
-    let functions: Vec<String> = functions(root)?.into_iter().filter(|name| name.contains(filter)).collect();
-    if functions.is_empty() {
+    let all = functions(root)?;
+    let wanted: Vec<&String> = all.iter().filter(|name| name.contains(filter)).collect();
+    if wanted.is_empty() {
         bail!("no function has {filter} in its name; expected one such as send-email");
+    }
+    tell!("== building the functions");
+    let mut build = Command::new("cargo");
+    build.current_dir(root).args(["build", "--quiet", "--release", "--bins"]);
+    build.args(all.iter().flat_map(|function| ["--package", function]));
+    let features: Vec<String> = all.iter().map(|function| format!("{function}/lambda")).collect();
+    build.args(["--features", &features.join(",")]);
+    if !carried_out(&mut build)? {
+        return Ok(ExitCode::FAILURE);
     }
     let mut measure = Command::new("cargo");
     measure.current_dir(root).args(["run", "--quiet", "--profile", "local", "--package", "bench"]);
     measure.args(["--example", "cold_start", "--"]);
-    for function in functions {
-        tell!("== building {function}");
-        let mut build = Command::new("cargo");
-        build.current_dir(root).args(["build", "--quiet", "--release", "--bins", "--package", &function]);
-        build.args(["--features", &format!("{function}/lambda")]);
-        if !carried_out(&mut build)? {
-            return Ok(ExitCode::FAILURE);
-        }
-        measure.arg(root.join("target/release").join(function));
-    }
+    measure.args(wanted.iter().map(|function| root.join("target/release").join(function)));
     carried_out(&mut measure).map(code)
 }
 

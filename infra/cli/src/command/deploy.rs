@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
@@ -17,8 +17,8 @@ use super::test::workspace_root;
 const PACKAGE: &str = "puntual-deploy";
 /// The option of that program by which it builds the functions for this machine.
 const EMULATOR: &str = "--emulator";
-/// The package that has the features of the tests of the workspace; its manifest says why it is built along.
-const FEATURES_OF_TESTS: &str = "emulator";
+/// The option that names the folder in which that program and the functions lie already.
+const BUILT: &str = "--built";
 
 /// The program's own options; `--help` after the command shows them.
 #[derive(Debug, Args)]
@@ -30,6 +30,9 @@ pub(crate) struct DeployArguments {
 }
 
 pub(crate) fn deploy(command: &str, arguments: &DeployArguments) -> anyhow::Result<ExitCode> {
+    if let Some(folder) = built(&arguments.passed_on)? {
+        return become_program(&folder.join(PACKAGE), command, arguments);
+    }
     let root = workspace_root()?;
     // Also to take down what is there: with other packages beside it, its own clients would be compiled anew.
     let along = match names_emulator(&arguments.passed_on) {
@@ -43,8 +46,11 @@ pub(crate) fn deploy(command: &str, arguments: &DeployArguments) -> anyhow::Resu
     if !built.success() {
         bail!("{PACKAGE} could not be built; what the compiler said stands above");
     }
-    let program = root.join("target/debug").join(PACKAGE);
-    let error = Command::new(&program).arg(command).args(&arguments.passed_on).exec();
+    become_program(&root.join("target/debug").join(PACKAGE), command, arguments)
+}
+
+fn become_program(program: &Path, command: &str, arguments: &DeployArguments) -> anyhow::Result<ExitCode> {
+    let error = Command::new(program).arg(command).args(&arguments.passed_on).exec();
     Err(error).with_context(|| format!("{} could not be started", program.display()))
 }
 
@@ -55,9 +61,6 @@ fn build(root: &Path, functions: &[String]) -> Command {
     // The toolchain of the workspace is chosen anew: what `cargo run` passed on would override the file.
     command.current_dir(root).env_remove("RUSTUP_TOOLCHAIN");
     command.args(["build", "--quiet", "--bins", "--package", PACKAGE]);
-    if !functions.is_empty() {
-        command.args(["--package", FEATURES_OF_TESTS]);
-    }
     command.args(functions.iter().flat_map(|function| ["--package", function]));
     let features: Vec<String> = functions.iter().map(|function| format!("{function}/lambda")).collect();
     command.args(["--features", &features.join(",")]);
@@ -80,6 +83,23 @@ pub(crate) fn functions(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
+/// The folder in which everything lies that would be compiled otherwise, where the person names one.
+fn built(arguments: &[OsString]) -> anyhow::Result<Option<PathBuf>> {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == OsStr::new(BUILT) {
+            let folder =
+                arguments.next().with_context(|| format!("{BUILT} has no value; expected a folder"))?;
+            return Ok(Some(PathBuf::from(folder)));
+        }
+        if let Some(folder) = argument.to_string_lossy().strip_prefix(BUILT).and_then(|r| r.strip_prefix('='))
+        {
+            return Ok(Some(PathBuf::from(folder)));
+        }
+    }
+    Ok(None)
+}
+
 fn names_emulator(arguments: &[OsString]) -> bool {
     let is_it = |argument: &OsString| {
         let text = argument.to_string_lossy();
@@ -92,6 +112,16 @@ fn names_emulator(arguments: &[OsString]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_compiled_where_a_folder_has_it_already() {
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        let folder = |of: &[&str]| built(&words(of)).expect("a folder or none");
+        assert_eq!(folder(&["--region", "us-east-1", "--built", "out"]), Some("out".into()));
+        assert_eq!(folder(&["--built=out", "--emulator"]), Some("out".into()));
+        assert_eq!(folder(&["--stack", "built", "--buildings"]), None);
+        assert!(built(&words(&["--emulator", "--built"])).is_err());
+    }
 
     #[test]
     fn functions_are_built_along_only_for_an_emulator() {
