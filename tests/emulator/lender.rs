@@ -106,13 +106,5 @@ pub(crate) fn customer(number: usize) -> String {
     format!("C-{number:03}")
 }
 
-/// The items of the policy. The API has no way in for one yet, so the test writes what the store would.
-pub(crate) fn policy_items() -> [Value; 2] {
-    let partition = format!("T#{TENANT}#POLICY#default");
-    let item =
-        |sk: &str, name: &str, value: Value| json!({ "pk": {"S": partition}, "sk": {"S": sk}, name: value });
-    [
-        item("V#000001", "j", json!({ "S": include_str!("../../infra/demo/policy.toml") })),
-        item("HEAD", "v", json!({ "N": "1" })),
-    ]
-}
+/// The policy that its settings name.
+pub(crate) const POLICY: &str = include_str!("../../infra/demo/policy.toml");

@@ -5,6 +5,7 @@
 
 pub mod health;
 pub mod imports;
+pub mod policies;
 pub mod problem;
 pub mod settings;
 pub mod tenants;

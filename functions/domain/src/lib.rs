@@ -35,6 +35,7 @@ mod planner_properties;
 #[cfg(test)]
 mod planner_scenarios;
 pub mod policy;
+pub mod policy_check;
 pub mod policy_links;
 pub mod policy_reach;
 pub mod retention;

@@ -41,9 +41,9 @@ pub enum Role {
 pub(crate) enum Permission {
     /// Make and delete tenants.
     ManageTenants,
-    /// Change settings, pause and resume.
+    /// Change settings, bring policies, pause and resume.
     ChangeSettings,
-    /// See tenants and settings.
+    /// See tenants, settings and policies.
     ReadSettings,
     /// Start a scan.
     RunScan,

@@ -1,4 +1,4 @@
-//! The HTTP API: tenants and their settings, pause and resume, imports. One file for each resource.
+//! The HTTP API: tenants and their settings, policies, pause and resume, imports. One file for each resource.
 //!
 //! Invariants: every route but `/v1/health` asks who is there, and every route about a tenant whether it is the caller's.
 //! What is changed is checked whole before it is written, and is on record with who changed it. Logs carry ids only.
@@ -9,6 +9,7 @@ mod health;
 mod idempotency;
 pub mod identity;
 mod imports;
+mod policies;
 mod refusal;
 mod scans;
 mod settings;
@@ -67,6 +68,7 @@ pub fn router(deps: Deps) -> Router {
         .route("/tenants/{tenant}/pause", post(tenants::pause))
         .route("/tenants/{tenant}/resume", post(tenants::resume))
         .route("/tenants/{tenant}/scan", post(scans::run))
+        .route("/tenants/{tenant}/policies/{policy}", get(policies::read).put(policies::put))
         .route("/tenants/{tenant}/imports", get(imports::list).post(imports::create))
         .route("/tenants/{tenant}/imports/{import}", get(imports::read))
         .fallback(refusal::no_route)

@@ -2,6 +2,7 @@
 
 mod access;
 mod imports;
+mod policies;
 mod requests;
 mod tenants;
 

@@ -176,6 +176,17 @@ pub(crate) fn settings_audit(of: &TenantId, at: DateTime<Utc>, version: u64) -> 
     Key::new(settings_audit_partition(of), format!("{at}#{version:010}"))
 }
 
+/// The partition of the audit of a policy: who brought which version.
+pub(crate) fn policy_audit_partition(of: &TenantId, id: &PolicyId) -> String {
+    policy_partition(of, id)
+}
+
+/// The place of one version being brought: its moment, and the version.
+pub(crate) fn policy_audit(of: &TenantId, id: &PolicyId, at: DateTime<Utc>, version: u32) -> Key {
+    let at = at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    Key::new(policy_audit_partition(of, id), format!("{at}#{version:06}"))
+}
+
 /// The partition of a tenant's uploads.
 pub(crate) fn upload_partition(of: &TenantId) -> String {
     format!("{}#UPLOADS", tenant(of))

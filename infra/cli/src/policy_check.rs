@@ -1,14 +1,16 @@
 //! What speaks against a policy in a jurisdiction, before anything is sent by it.
 //!
-//! Invariant: every list of objections is asked here, so that `check-policy`, `run` and `replay` refuse the same.
+//! Invariant: all of it comes from `domain::policy_check`, which the API asks too, so that `check-policy`, `run`, `replay` and
+//! the API refuse the same.
 
 use anyhow::bail;
 use chrono::NaiveDate;
-use domain::content_check::{ContentObjection, Finding, Place, TemplateLines, TextException, check_texts};
+use domain::content_check::{ContentObjection, Finding, Place, TemplateLines, TextException};
 use domain::jurisdiction::{Basis, Jurisdiction};
 use domain::policy::Policy;
-use domain::policy_links::{self, LinkObjection};
-use domain::policy_reach::{self, ReachObjection, UnreachableReason};
+use domain::policy_check::{self, check_policy};
+use domain::policy_links::LinkObjection;
+use domain::policy_reach::{ReachObjection, UnreachableReason};
 use domain::tenant::Tenant;
 use serde::Serialize;
 
@@ -37,6 +39,18 @@ pub(crate) struct PolicyObjection {
 }
 
 impl PolicyObjection {
+    fn of(
+        objection: &policy_check::PolicyObjection,
+        jurisdiction: &Jurisdiction,
+        lines: &TemplateLines<'_>,
+    ) -> Self {
+        match objection {
+            policy_check::PolicyObjection::Text(objection) => Self::of_text(objection, jurisdiction, lines),
+            policy_check::PolicyObjection::Link(objection) => Self::of_link(objection, jurisdiction),
+            policy_check::PolicyObjection::Reach(objection) => Self::of_reach(objection, jurisdiction),
+        }
+    }
+
     fn of_text(objection: &ContentObjection, jurisdiction: &Jurisdiction, lines: &TemplateLines<'_>) -> Self {
         let (stage, template, channel, part) = match &objection.place {
             Place::Text { stage, template, channel, part } => (
@@ -142,14 +156,11 @@ pub(crate) fn findings(
 ) -> PolicyFindings {
     let lines = TemplateLines::of(text);
     let mut found = PolicyFindings::default();
-    let unlinked = tenant.map(|tenant| policy_links::objections(policy, tenant)).unwrap_or_default();
     for jurisdiction in jurisdictions {
-        let check = check_texts(policy, jurisdiction, tenant);
-        let of_text = check.objections.iter().map(|o| PolicyObjection::of_text(o, jurisdiction, &lines));
-        found.objections.extend(of_text);
-        found.objections.extend(unlinked.iter().map(|o| PolicyObjection::of_link(o, jurisdiction)));
-        let reach = policy_reach::objections(policy, jurisdiction, from);
-        found.objections.extend(reach.iter().map(|o| PolicyObjection::of_reach(o, jurisdiction)));
+        let check = check_policy(policy, jurisdiction, tenant, from);
+        found
+            .objections
+            .extend(check.objections.iter().map(|o| PolicyObjection::of(o, jurisdiction, &lines)));
         for exception in check.excepted {
             if !found.excepted.contains(&exception) {
                 found.excepted.push(exception);

@@ -14,6 +14,8 @@ fn routes(tenant: &str) -> Vec<(Method, String, Option<Value>)> {
         (Method::POST, of("/pause"), reason.clone()),
         (Method::POST, of("/resume"), reason),
         (Method::POST, of("/scan"), None),
+        (Method::GET, of("/policies/default"), None),
+        (Method::PUT, of("/policies/default"), Some(json!({"text": ""}))),
         (Method::GET, of("/imports"), None),
         (Method::POST, of("/imports"), Some(json!({"bytes": 3}))),
         (Method::GET, of("/imports/imp_00000000000000000000000000000000"), None),
@@ -23,13 +25,16 @@ fn routes(tenant: &str) -> Vec<(Method, String, Option<Value>)> {
 
 #[tokio::test]
 async fn each_role_may_do_what_it_may_on_each_route() {
-    // In the order of the routes above: show, change, pause, resume, scan, imports: list, ask, show; delete.
+    // In the order of the routes above: show, change, pause, resume, scan, policies: show, bring, imports: list, ask, show; delete.
     let table = [
-        (person("administrator", "andino"), [true; 9]),
-        (person("manager", "andino"), [true, true, true, true, true, true, true, true, false]),
-        (person("auditor", "andino"), [true, false, false, false, false, true, false, true, false]),
-        (partner("andino"), [false, false, false, false, false, true, true, true, false]),
-        (person("clerk", "andino"), [false; 9]),
+        (person("administrator", "andino"), [true; 11]),
+        (person("manager", "andino"), [true, true, true, true, true, true, true, true, true, true, false]),
+        (
+            person("auditor", "andino"),
+            [true, false, false, false, false, true, false, true, false, true, false],
+        ),
+        (partner("andino"), [false, false, false, false, false, false, false, true, true, true, false]),
+        (person("clerk", "andino"), [false; 11]),
     ];
     for (holder, expected) in table {
         let api = Api::with_tenant().await;

@@ -53,16 +53,16 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
     step("tests", cargo(&root).args(TESTS).arg("--no-fail-fast"))?;
     tell!("== worlds of the simulator");
     pass_every_world()?;
-    if !arguments.skip_template {
-        check_template(&root)?;
-    }
-    if !arguments.skip_emulator {
-        // With the features of the step before, so that little but the test itself is compiled for it.
-        step("deployment to an emulator", cargo(&root).args(TESTS).args(["--test", EMULATOR_TEST]))?;
-    }
-    if !arguments.skip_wasm {
-        browser_build(&root)?;
-    }
+    // The deployment waits for schedules most of the time; the steps after it have nothing to do with it.
+    std::thread::scope(|scope| {
+        let deployed = (!arguments.skip_emulator).then(|| scope.spawn(|| deploy_to_emulator(&root)));
+        let rest = template_and_browser(arguments, &root);
+        match deployed.map(std::thread::ScopedJoinHandle::join) {
+            Some(Ok(deployed)) => rest.and(deployed),
+            None => rest,
+            Some(Err(_)) => bail!("the deployment to an emulator broke off"),
+        }
+    })?;
     if installed("cargo-deny") {
         step("licences and sources", cargo(&root).args(["deny", "check"]))?;
     } else {
@@ -70,6 +70,21 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
     }
     tell!("== every check passed");
     Ok(ExitCode::SUCCESS)
+}
+
+fn template_and_browser(arguments: &TestArguments, root: &Path) -> anyhow::Result<()> {
+    if !arguments.skip_template {
+        check_template(root)?;
+    }
+    if !arguments.skip_wasm {
+        browser_build(root)?;
+    }
+    Ok(())
+}
+
+/// With the features of the tests before, so that little but the test itself is compiled for it.
+fn deploy_to_emulator(root: &Path) -> anyhow::Result<()> {
+    step("deployment to an emulator", cargo(root).args(TESTS).args(["--test", EMULATOR_TEST]))
 }
 
 /// The folder of the workspace that this binary was built from.
