@@ -6,8 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::channel::{Channel, Purpose};
 use crate::contact::Contact;
@@ -21,7 +20,7 @@ use crate::obligation::Obligation;
 use crate::policy::{Policy, Stage};
 use crate::touch::{ITEMS_PER_TOUCH_MAX, Touch, TouchItem, touch_id};
 use crate::verdict::{Decision, Reason, ReasonCode, Verdict};
-use crate::zone::{DAYS_WITHOUT_ZONE, zone_for};
+use crate::zone::{Clocks, DAYS_WITHOUT_ZONE, clocks_for};
 
 /// What a decision is made by.
 #[derive(Debug, Clone, Copy)]
@@ -63,8 +62,8 @@ pub struct Plan {
 /// Decides for one customer at a moment.
 #[must_use]
 pub fn plan(rules: &Rules<'_>, facts: &Facts<'_>, now: DateTime<Utc>) -> Plan {
-    let known_zone = zone_for(facts.customer, rules.jurisdiction);
-    let on = now.with_timezone(&known_zone.unwrap_or(DAYS_WITHOUT_ZONE)).date_naive();
+    let clocks = clocks_for(facts.customer, rules.jurisdiction);
+    let on = now.with_timezone(&clocks.map_or(DAYS_WITHOUT_ZONE, |clocks| clocks.days)).date_naive();
     let mut verdicts = Vec::with_capacity(facts.obligations.len());
     let mut due = Vec::new();
     for (index, obligation) in facts.obligations.iter().enumerate() {
@@ -77,9 +76,9 @@ pub fn plan(rules: &Rules<'_>, facts: &Facts<'_>, now: DateTime<Utc>) -> Plan {
         }
     }
     let mut plan = Plan { on, now: None, later: None, verdicts: Vec::new() };
-    if let Some(zone) = known_zone.filter(|_| !due.is_empty()) {
+    if let Some(clocks) = clocks.filter(|_| !due.is_empty()) {
         due.sort_by(|a, b| (b.dpd, &a.obligation.id).cmp(&(a.dpd, &b.obligation.id)));
-        let desk = Desk { rules, facts, now, zone, on };
+        let desk = Desk { rules, facts, now, clocks, on };
         desk.decide(due, &mut plan, &mut verdicts);
     } else {
         for candidate in &due {
@@ -185,7 +184,7 @@ struct Desk<'a> {
     rules: &'a Rules<'a>,
     facts: &'a Facts<'a>,
     now: DateTime<Utc>,
-    zone: Tz,
+    clocks: Clocks,
     on: NaiveDate,
 }
 
@@ -272,7 +271,7 @@ impl<'a> Desk<'a> {
         for candidate in open.split_off(open.len().min(ITEMS_PER_TOUCH_MAX)) {
             let detail = format!("one message carries {ITEMS_PER_TOUCH_MAX} obligations");
             let mut reason = Reason::new(ReasonCode::MessageFull, detail);
-            reason.until = self.midnight_after(self.now);
+            reason.until = self.clocks.midnight_after(self.now);
             verdicts[candidate.index] = Some(verdict(&candidate, Decision::Defer, vec![reason]));
         }
     }
@@ -389,12 +388,13 @@ impl<'a> Desk<'a> {
     /// Why a contact may not be made now, and from when on it may.
     fn blocked(&self, channel: Channel, purpose: Purpose, contacts: &[Contact]) -> Option<Blocked> {
         let agreed_hours = self.facts.customer.agreed_hours.as_ref();
-        let query =
-            |at| ContactQuery { purpose, channel, at, time_zone: self.zone, prior: contacts, agreed_hours };
+        let time_zone = self.clocks.days;
+        let query = |at| ContactQuery { purpose, channel, at, time_zone, prior: contacts, agreed_hours };
         let tomorrow = self.after_todays_message(contacts);
-        let mut reason = match (self.rules.jurisdiction.check(&query(self.now)), tomorrow) {
+        let Rules { jurisdiction, .. } = *self.rules;
+        let mut reason = match (self.clocks.check(jurisdiction, &query(self.now)), tomorrow) {
             (ContactAnswer::Refused(refusal), _) => {
-                let rule = self.rules.jurisdiction.rule(purpose, channel).map(|(index, _)| index);
+                let rule = jurisdiction.rule(purpose, channel).map(|(index, _)| index);
                 Reason { rule, ..Reason::new(ReasonCode::Rule(refusal.code), cited(&refusal)) }
             }
             (ContactAnswer::Allowed(_), Some(_)) => {
@@ -402,7 +402,7 @@ impl<'a> Desk<'a> {
             }
             (ContactAnswer::Allowed(_), None) => return None,
         };
-        let from = self.rules.jurisdiction.next_allowed_at(&query(tomorrow.unwrap_or(self.now)));
+        let from = self.clocks.next_allowed_at(jurisdiction, &query(tomorrow.unwrap_or(self.now)));
         reason.until = from;
         Some(Blocked { reason, from })
     }
@@ -415,22 +415,13 @@ impl<'a> Desk<'a> {
     /// The next local midnight, where a message already went out today. One that did not arrive was none: the limit
     /// is the tenant's own, and the caps of the law count every contact in any case.
     fn after_todays_message(&self, contacts: &[Contact]) -> Option<DateTime<Utc>> {
-        let today = |c: &&Contact| c.at <= self.now && c.at.with_timezone(&self.zone).date_naive() == self.on;
+        let today = |c: &&Contact| c.at <= self.now && self.clocks.day_of(c.at) == self.on;
         let arrived = |c: &&Contact| !self.facts.fence.did_not_arrive(c);
-        contacts.iter().rev().filter(today).find(arrived).and_then(|_| self.midnight_after(self.now))
-    }
-
-    /// The first instant of the next local day. Where midnight does not exist, the first instant that does.
-    fn midnight_after(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let next = at.with_timezone(&self.zone).date_naive().checked_add_days(Days::new(1))?;
-        (0..24).find_map(|hour| {
-            let local = next.and_time(NaiveTime::from_hms_opt(hour, 0, 0)?);
-            self.zone.from_local_datetime(&local).earliest().map(|t| t.with_timezone(&Utc))
-        })
+        contacts.iter().rev().filter(today).find(arrived).and_then(|_| self.clocks.midnight_after(self.now))
     }
 
     fn serves_at(&self, candidate: &Candidate<'a>, at: DateTime<Utc>) -> bool {
-        let dpd = candidate.obligation.dpd_on(at.with_timezone(&self.zone).date_naive());
+        let dpd = candidate.obligation.dpd_on(self.clocks.day_of(at));
         candidate.stage.serves(dpd) && dpd <= self.rules.policy.until_dpd
     }
 
@@ -445,7 +436,7 @@ impl<'a> Desk<'a> {
             })
             .collect();
         let lead = &candidates[0];
-        let on = send_at.with_timezone(&self.zone).date_naive();
+        let on = self.clocks.day_of(send_at);
         Touch {
             id: touch_id(self.rules.tenant, &items, channel),
             customer: self.facts.customer.id.clone(),

@@ -235,6 +235,7 @@ scenario!(one_message);
 scenario!(holds_and_payments);
 scenario!(no_way_to_reach);
 scenario!(no_time_zone);
+scenario!(several_clocks);
 scenario!(channel_week);
 scenario!(only_authorised_channels);
 scenario!(words_for_a_purpose);

@@ -22,7 +22,7 @@ use domain::planner::{Facts, Rules};
 use domain::send_rate::SendRate;
 use domain::tenant::{Rate, Rates, Tenant};
 use domain::touch::Touch;
-use domain::zone::zone_for;
+use domain::zone::clocks_for;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -175,10 +175,12 @@ impl<'a> Spread<'a> {
         prior: &[Contact],
         touch: Touch,
     ) -> (Touch, Option<DateTime<Utc>>) {
-        let Some(time_zone) = zone_for(facts.customer, rules.jurisdiction) else { return (touch, None) };
-        let query = |at| query(facts, time_zone, prior, &touch, at);
+        let Some(clocks) = clocks_for(facts.customer, rules.jurisdiction) else { return (touch, None) };
+        let query = |at| query(facts, clocks.days, prior, &touch, at);
         let from_at = touch.send_at;
-        let Some(until_at) = rules.jurisdiction.open_until(&query(from_at)) else { return (touch, None) };
+        let Some(until_at) = clocks.open_until(rules.jurisdiction, &query(from_at)) else {
+            return (touch, None);
+        };
         let open_seconds = u64::try_from((until_at - from_at).num_seconds()).unwrap_or(0);
         let needed = span_seconds(self.customers, self.shards, self.rates.of(touch.channel));
         let position = position(self.tenant, &touch.customer, touch.on);
@@ -186,8 +188,8 @@ impl<'a> Spread<'a> {
         let send_at = i64::try_from(minutes).ok().and_then(TimeDelta::try_minutes).map(|by| from_at + by);
         let lawful = |at: &DateTime<Utc>| {
             // The day decides which stage is served, and is part of where the touch is kept.
-            let on = at.with_timezone(&time_zone).date_naive();
-            on == touch.on && rules.jurisdiction.check(&query(*at)).is_allowed()
+            let on = at.with_timezone(&clocks.days).date_naive();
+            on == touch.on && clocks.check(rules.jurisdiction, &query(*at)).is_allowed()
         };
         let send_at = send_at.filter(lawful).unwrap_or(from_at);
         (Touch { send_at, ..touch }, Some(until_at))
@@ -201,8 +203,8 @@ pub(crate) fn open_until(
     prior: &[Contact],
     touch: &Touch,
 ) -> Option<DateTime<Utc>> {
-    let time_zone = zone_for(facts.customer, rules.jurisdiction)?;
-    rules.jurisdiction.open_until(&query(facts, time_zone, prior, touch, touch.send_at))
+    let clocks = clocks_for(facts.customer, rules.jurisdiction)?;
+    clocks.open_until(rules.jurisdiction, &query(facts, clocks.days, prior, touch, touch.send_at))
 }
 
 fn query<'a>(
