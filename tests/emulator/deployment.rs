@@ -31,8 +31,10 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace is there")
 }
 
-/// The features of the tests: what the tests compile anyway is compiled for the functions, too.
-const BUILD: [&str; 5] = ["build", "--quiet", "--workspace", "--all-features", "--bins"];
+/// A test beside the programs brings the features that only tests ask for, so that what the tests have compiled is not
+/// compiled anew.
+const BUILD: [&str; 7] =
+    ["build", "--quiet", "--workspace", "--all-features", "--bins", "--test", "emulator"];
 
 /// Where the programs of the workspace lie, as they are now.
 fn programs() -> PathBuf {
