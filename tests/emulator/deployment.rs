@@ -120,6 +120,16 @@ impl Deployment {
         said(command.output().expect("cargo is there"))
     }
 
+    /// What `dlq` says on standard output about the dead letters of the stack.
+    pub(crate) fn dlq(&self, words: &[&str]) -> String {
+        let mut command = puntual(&["dlq"]);
+        command.args(words).args(["--stack", STACK, "--region", REGION, "--emulator", &self.aws.endpoint]);
+        let output = command.output().expect("cargo is there");
+        let (succeeded, error) = said(output.clone());
+        assert!(succeeded, "dlq {words:?}: {error}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// The own name of a resource.
     pub(crate) fn resource(&self, name: &str) -> String {
         let asked = [("StackName", STACK), ("LogicalResourceId", name)];

@@ -204,7 +204,8 @@ fn report(
     }
 }
 
-/// An event with tags of somebody else's making is tried as often as the queue allows, and then waits for a person.
+/// An event with tags of somebody else's making is tried as often as the queue allows, and then waits for a person, who
+/// sends it back, in vain, and throws it away.
 fn a_forged_event_becomes_a_dead_letter(deployment: &Deployment) {
     let aws = &deployment.aws;
     // Six minutes between two tries are the template's; a second is enough here, and for this message only.
@@ -217,13 +218,30 @@ fn a_forged_event_becomes_a_dead_letter(deployment: &Deployment) {
         "delivery": { "timestamp": at },
     });
     provider::publish(aws, &forged);
-    let letter = until("the dead letter", LOOKS_MAX, || {
-        let asked =
-            json!({ "QueueUrl": queue(aws, "events-dead"), "AttributeNames": ["ApproximateReceiveCount"] });
-        aws.sqs("ReceiveMessage", &asked).json()["Messages"].as_array()?.first().cloned()
-    });
+    // Looked for without being taken, so that it is there for the command.
+    let is_dead = || {
+        let asked = json!({ "QueueUrl": queue(aws, "events-dead"), "AttributeNames": ["All"] });
+        until("the dead letter", LOOKS_MAX, || {
+            let attributes = aws.sqs("GetQueueAttributes", &asked).json()["Attributes"].clone();
+            (attributes["ApproximateNumberOfMessages"].as_str() == Some("1")).then_some(())
+        });
+    };
+    let id = || {
+        let listed: Value = serde_json::from_str(&deployment.dlq(&["list", "--json"])).expect("a JSON array");
+        assert_eq!(
+            (listed.as_array().map(Vec::len), &listed[0]["queue"]),
+            (Some(1), &json!("record-delivery"))
+        );
+        listed[0]["id"].as_str().expect("an id").to_owned()
+    };
+    is_dead();
+    let first = id();
+    assert!(deployment.dlq(&["inspect", &first]).contains("forged"));
+    assert!(deployment.dlq(&["redrive", &first]).contains("waits in its queue again"));
+    is_dead();
+    deployment.dlq(&["discard", &id(), "--reason", "a forgery of this test"]);
+    assert_eq!(deployment.dlq(&["list"]), "0 dead letters\n");
     visible_after(aws, "events", 360);
-    assert!(letter["Body"].as_str().is_some_and(|body| body.contains("forged")), "{letter}");
     let redrive = json!({ "QueueUrl": queue(aws, "events"), "AttributeNames": ["RedrivePolicy"] });
     let policy = aws.sqs("GetQueueAttributes", &redrive).json()["Attributes"]["RedrivePolicy"].to_string();
     assert!(policy.contains(RECEIVED_MAX), "{policy}");

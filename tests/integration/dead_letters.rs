@@ -218,6 +218,9 @@ fn an_operator_lists_inspects_redrives_and_discards() {
     assert!(text(&dlq(0, &["discard", first, "--reason", "again"]).stderr).contains("a lender that left"));
     dlq(1, &["discard", first, "--reason", " "]);
     dlq(2, &["inspect", "m999"]);
+    dlq(1, &["list", "--queue", "calls"]);
+    dlq(64, &["list", "--stack", "puntual", "--region", "us-east-1"]);
+    run_to(64, &["dlq", "list", "--stack", "puntual"]);
     dlq(2, &["redrive", "nonsense"]);
 
     let second = listed[1]["id"].as_str().unwrap();

@@ -41,9 +41,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "scan-due",
             "plan-shard",
             "simulation",
+            "dead-letters",
         ],
     ),
-    ("puntual-deploy", &[]),
+    ("dead-letters", &["runtime"]),
+    ("puntual-deploy", &["dead-letters", "runtime"]),
     ("emulator", &[]),
     ("integration", &[]),
     (

@@ -13,6 +13,7 @@ use domain::contact::EvidenceRef;
 use domain::delivery::{Report, Source, Transition};
 use domain::fact_record::PersonWord;
 use domain::ids::OperatorId;
+use domain::tenant::{OnUnknown, Tenant};
 use domain::touch::TouchState;
 use domain::verdict::ReasonCode;
 use runtime::job::DueEvent;
@@ -226,11 +227,45 @@ async fn what_nobody_knows_of_an_erased_customer_is_counted_settled_and_verified
     assert!(listed.contains(&touch), "{listed}");
     let left = verified(&folder);
     assert_eq!((left["touches"][0]["state"].as_str(), &left["profile"]), (Some("unknown"), &Value::Null));
-    let settle = ["unknown", "settle", &touch, "--customer", "ana", "--as", "sent", "--by", "ops-7"];
-    run_to(0, &[&settle[..], &["--note", "ticket 4411", "--folder", &out]].concat());
-    assert_eq!(verified(&folder)["touches"][0]["state"], "sent");
+    let settle = ["unknown", "settle", &touch, "--customer", "ana", "--as", "not-sent", "--by", "ops-7"];
+    let settled = run_to(0, &[&settle[..], &["--note", "ticket 4411", "--folder", &out]].concat());
+    let words = "Nothing is sent in its place: customer ana was erased at";
+    assert!(text(&settled.stdout).contains(words), "{}", text(&settled.stdout));
+    assert_eq!(verified(&folder)["touches"][0]["state"], "failed");
     let listed = text(&run_to(0, &["unknown", "list", "--folder", &out]).stdout);
     assert_eq!(listed, "0 unknown messages\n");
+}
+
+#[tokio::test]
+async fn of_two_attempts_that_nobody_knows_of_the_stage_waits_for_a_word_on_both() {
+    let folder = TempDir::new().expect("a folder can be made");
+    let store = Store::file(&folder.path().join("puntual.sqlite")).expect("a database");
+    let mut tenant: Tenant = toml::from_str(TENANT).expect("the demo's tenant is sound");
+    (tenant.jurisdiction, tenant.on_unknown.email) = ("MX".to_owned(), OnUnknown::PreferDelivery);
+    let stack = Stack::on(store, tenant).await;
+    stack.import(1, &[Borrower::new("ana").owes("a", 20)]).await;
+    stack.outbox.fail_next(Fault::LoseRequest);
+    stack.scan(at(23, 10, 0)).await;
+    assert_eq!(unknown(&stack, at(23, 11, 0)).await, 1);
+    stack.outbox.fail_next(Fault::LoseRequest);
+    stack.send(at(23, 11, 0)).await;
+    assert_eq!(unknown(&stack, at(23, 12, 0)).await, 2);
+    let touches = stack.store.touches(&stack.tenant(), &customer_id("ana")).await.expect("touches");
+    let [first, second] = &touches[..] else { panic!("two attempts") };
+    let (first, second) = (first.touch.id.to_string(), second.touch.id.to_string());
+    drop(stack);
+
+    let settle = |touch: &str| {
+        let out = path(folder.path());
+        let words = ["unknown", "settle", touch, "--customer", "ana", "--as", "not-sent", "--by", "ops-7"];
+        text(&run_to(0, &[&words[..], &["--note", "ticket 4411", "--folder", &out]].concat()).stdout)
+    };
+    let waits = settle(&first);
+    let expected =
+        format!("Nothing is sent in its place yet: the other attempt at it, {second}, is unknown, too");
+    assert!(waits.contains(&expected), "{waits}");
+    let goes = settle(&second);
+    assert!(goes.contains("Its stage was taken back"), "{goes}");
 }
 
 /// What the provider says of a touch.

@@ -37,9 +37,12 @@ impl Drop for Up {
 
 impl Up {
     fn start(folder: &Path, clock: Option<&str>) -> Self {
+        Self::with(folder, &clock.map_or_else(Vec::new, |clock| vec!["--clock", clock]))
+    }
+
+    fn with(folder: &Path, options: &[&str]) -> Self {
         let mut command = puntual();
-        command.args(["up", "--folder", &path(folder), "--port", "0"]);
-        command.args(clock.into_iter().flat_map(|clock| ["--clock", clock]));
+        command.args(["up", "--folder", &path(folder), "--port", "0"]).args(options);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("puntual starts");
         let mut said = BufReader::new(child.stdout.take().expect("its output is piped"));
         let mut line = String::new();
@@ -172,6 +175,37 @@ fn a_tenant_is_made_its_file_imported_and_its_day_started_by_the_clock() {
     again.advance(folder, "1d");
     assert_eq!(sent(folder), ["A", "B"], "nothing is sent twice");
     assert_eq!(fs::read_dir(folder.join("uploads/imports/demo")).expect("the folder of uploads").count(), 0);
+}
+
+#[test]
+fn a_version_that_is_refused_leaves_its_tenant_with_the_one_before_and_is_told_once() {
+    let folder = TempDir::new().expect("a folder");
+    let folder = folder.path();
+    let up = Up::start(folder, Some("2026-11-17T06:00"));
+    up.post("/v1/tenants", &new_tenant(), 201);
+    up.import(&file());
+    up.advance(folder, "3h");
+    assert_eq!(sent(folder), ["A"], "by the first version");
+    assert!(up.end().success());
+
+    let first = fs::read_to_string(root().join("infra/demo/policy.toml")).expect("the demo has a policy");
+    let second = first.replacen("version = 1", "version = 2", 1).replacen("dpd = 3\n", "dpd = 4\n", 1);
+    assert_eq!(second.lines().zip(first.lines()).filter(|(one, other)| one != other).count(), 2);
+    let file = folder.join("second.toml");
+    fs::write(&file, second).expect("a policy can be written");
+    let up = Up::with(folder, &["--policy", &path(&file)]);
+    run_to(0, &["up", "--folder", &path(folder), "--advance", "2d"]);
+    assert_eq!(sent(folder), ["A", "B"], "the first version goes on: three days, and not four");
+    let (_, status) = up.ask("GET", "/local/status", None);
+    let problems = status["problems"].as_array().expect("problems");
+    assert_eq!(problems.len(), 1, "{status}");
+    let what = problems[0]["what"].as_str().expect("words");
+    for part in
+        ["tenant demo: version 2 of policy", "and version 1 goes on", "at day 4, version 1", "expected"]
+    {
+        assert!(what.contains(part), "{part}: {what}");
+    }
+    assert!(up.end().success());
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! for each of its channels, and every text has been rendered once; what is wrong is refused by [`Policy::parse`]
 //! with its place in the file.
 
+mod days;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -16,6 +18,8 @@ use crate::customer::{Customer, CustomerKind};
 use crate::decision::hex;
 use crate::ids::{PolicyId, SegmentId, StageId, TemplateId};
 use crate::template::{TemplateSet, TemplateSource};
+
+pub use days::StageDays;
 
 /// The most stages of a ladder.
 pub const STAGES_MAX: usize = 40;
@@ -158,16 +162,6 @@ impl fmt::Display for PolicyProblem {
 pub struct PolicyError(pub Vec<PolicyProblem>);
 
 impl Policy {
-    /// The first stage that has another day than in an earlier version, with that day: what was sent under its id then
-    /// would be sent again.
-    #[must_use]
-    pub fn moved_since<'p>(&'p self, earlier: &Self) -> Option<(&'p Stage, i32)> {
-        self.stages.iter().find_map(|stage| {
-            let was = earlier.stages.iter().find(|s| s.id == stage.id)?;
-            (was.dpd != stage.dpd).then_some((stage, was.dpd))
-        })
-    }
-
     /// Reads a policy from its TOML file.
     ///
     /// # Errors

@@ -12,7 +12,9 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Answer};
+use domain::ids::PolicyId;
 use domain::tenant::{Pause, Tenant, TenantSlug};
+use runtime::policy_version::{PolicyVersionError, may_follow};
 use serde::Deserialize;
 use store::{ChangeOf, SettingsWritten, TenantAction};
 
@@ -155,6 +157,9 @@ pub(crate) async fn change(
         let problem = format!("{} shards", settings.shards);
         return Err(Refusal::invalid(vec![Mistake::new("/shards", problem, expected)]));
     }
+    if settings.policy != before.tenant.policy {
+        keeps_days(&deps, &slug, &settings.policy).await?;
+    }
     let next = settings.of_tenant(&slug, before.tenant.paused.clone());
     if next == before.tenant {
         let schedules = follow(&deps, &next).await;
@@ -164,6 +169,20 @@ pub(crate) async fn change(
     let written = write(&deps, &slug, Some(&before.doc), next, of).await?.ok_or_else(moved)?;
     let schedules = follow(&deps, &written.tenant).await;
     Ok(shown(StatusCode::OK, written, Some(schedules)))
+}
+
+/// Refuses another policy whose stages are on other days than in one that customers may have been reminded by.
+async fn keeps_days(deps: &Deps, slug: &TenantSlug, policy: &PolicyId) -> Result<(), Refusal> {
+    let refused = match may_follow(&deps.store, slug.id(), policy).await {
+        Ok(()) => return Ok(()),
+        Err(PolicyVersionError::Store(error)) => return Err(error.into()),
+        Err(
+            refused @ (PolicyVersionError::Moved { .. }
+            | PolicyVersionError::Unreadable { .. }
+            | PolicyVersionError::NotReadable(_)),
+        ) => refused.to_string(),
+    };
+    Err(Refusal::invalid(vec![Mistake::of_sentence("/policy", &refused)]))
 }
 
 /// `DELETE /v1/tenants/{tenant}`

@@ -4,7 +4,7 @@
 //! went out, sends nothing: whoever takes a message decides anew. What is shown names ids and no person.
 
 mod shown;
-#[cfg(feature = "aws")]
+#[cfg(feature = "sqs")]
 mod sqs;
 
 use std::fmt;
@@ -14,8 +14,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use shown::shown_body;
-#[cfg(feature = "aws")]
-pub use sqs::{HOLD_SECONDS, LETTERS_MAX, REDRIVEN_MAX, SqsDeadLetterError, SqsDeadLetters, SqsPlace};
+#[cfg(feature = "sqs")]
+pub use sqs::{
+    HOLD_SECONDS, LETTERS_MAX, REDRIVEN_MAX, SOUGHT_MAX, SqsDeadLetterError, SqsDeadLetters, SqsPlace,
+};
 
 /// A queue, by the function that takes from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

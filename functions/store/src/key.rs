@@ -211,6 +211,25 @@ fn policy_partition(of: &TenantId, id: &PolicyId) -> String {
     format!("{}#POLICY#{}", tenant(of), escape(id.as_str()))
 }
 
+/// The place of a policy in the list of those that a tenant ever had.
+pub(crate) fn policy_entry(of: &TenantId, id: &PolicyId) -> Key {
+    Key::new(policies_partition(of), escape(id.as_str()))
+}
+
+pub(crate) fn policies_partition(of: &TenantId) -> String {
+    format!("{}#POLICIES", tenant(of))
+}
+
+/// The policy of a sort key of [`policy_entry`].
+pub(crate) fn policy_of_entry(sk: &str) -> Option<PolicyId> {
+    PolicyId::new(unescape(sk)).ok()
+}
+
+/// The version of a sort key of [`policy_version`].
+pub(crate) fn version_of_policy(sk: &str) -> Option<u32> {
+    sk.strip_prefix("V#")?.parse().ok()
+}
+
 pub(crate) fn policy_version(of: &TenantId, id: &PolicyId, version: u32) -> Key {
     Key::new(policy_partition(of, id), format!("V#{version:06}"))
 }

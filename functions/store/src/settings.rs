@@ -167,6 +167,10 @@ impl Store {
             let reason = format!("version {version}; expected at most {POLICY_VERSION_MAX}");
             return Err(StoreError::Permanent { operation: "policy", reason });
         }
+        // Whoever looks for all policies finds the name of one that has no version yet, and never misses one that has.
+        let entry = keyed(key::policy_entry(tenant, id));
+        let listed = self.write("policy", Write::Put { table: Table::Ops, item: entry, condition: None });
+        listed.await.map_err(|failure| failed("policy", failure))?;
         let mut item = keyed(key::policy_version(tenant, id, version));
         set(&mut item, "j", source);
         let write = Write::Put { table: Table::Ops, item, condition: Some(Expression::absent()) };
@@ -183,11 +187,15 @@ impl Store {
         }
     }
 
-    /// The text of every stored version of a policy, the oldest first. Counted as `policy`.
+    /// Every stored version of a policy, the oldest first. Counted as `policy`.
     ///
     /// # Errors
     /// [`StoreError`] when the query fails, or an item cannot be read.
-    pub async fn policy_texts(&self, tenant: &TenantId, id: &PolicyId) -> Result<Vec<String>, StoreError> {
+    pub async fn policy_versions(
+        &self,
+        tenant: &TenantId,
+        id: &PolicyId,
+    ) -> Result<Vec<PolicyDoc>, StoreError> {
         let first = key::policy_version(tenant, id, 0);
         let condition = Expression {
             text: "#pk = :pk AND begins_with(#sk, :version)",
@@ -197,7 +205,28 @@ impl Store {
         let query =
             Query { table: Table::Ops, index: None, condition, consistent: true, limit: None, start: None };
         let items = self.query_all("policy", query, POLICY_PAGES_MAX).await?;
-        items.iter().map(|item| Ok(Reader::new("policy", item).text("j")?.to_owned())).collect()
+        let version = |item: &Item| {
+            let r = Reader::new("policy", item);
+            let version = r.read("sk", "V# and a version", key::version_of_policy)?;
+            Ok(PolicyDoc { version, source: r.text("j")?.to_owned() })
+        };
+        items.iter().map(version).collect()
+    }
+
+    /// The ids of all policies of which a version was ever stored for a tenant. Counted as `policy`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the query fails, or an item cannot be read.
+    pub async fn policy_ids(&self, tenant: &TenantId) -> Result<Vec<PolicyId>, StoreError> {
+        let condition =
+            Expression::of("#pk = :pk", &["pk"], vec![(":pk", key::policies_partition(tenant).into())]);
+        let query =
+            Query { table: Table::Ops, index: None, condition, consistent: true, limit: None, start: None };
+        let items = self.query_all("policy", query, POLICY_PAGES_MAX).await?;
+        let id = |item: &Item| {
+            Reader::new("policy entry", item).read("sk", "the id of a policy", key::policy_of_entry)
+        };
+        items.iter().map(id).collect()
     }
 
     /// Makes a stored version of a policy the active one.

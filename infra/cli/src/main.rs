@@ -63,7 +63,7 @@ enum Command {
     /// Shows the messages of which nobody knows whether they went out, and records what a person found out.
     Unknown(command::unknown::UnknownArguments),
     /// Shows the messages that no function could handle, sends them back or throws them away.
-    Dlq(command::dlq::DlqArguments),
+    Dlq(dead_letters::DlqArguments),
     /// Says whether a policy may be used in a jurisdiction, and what speaks against it.
     CheckPolicy(command::check_policy::CheckPolicyArguments),
     /// Counts the parts of a text message.

@@ -298,7 +298,9 @@ pub(crate) async fn put_rules(store: &Store, tenant: &Tenant, policy: &str) -> a
     store.put_settings(&tenant.id, &settings).await.context(OTHER_PRODUCT)?;
     put_version(store, &tenant.id, (policy, &parsed)).await.map_err(|error| match error {
         PolicyVersionError::Store(_) => anyhow::Error::new(error).context(OTHER_PRODUCT),
-        PolicyVersionError::Moved { .. } => anyhow::Error::new(error),
+        PolicyVersionError::Moved { .. }
+        | PolicyVersionError::Unreadable { .. }
+        | PolicyVersionError::NotReadable(_) => anyhow::Error::new(error),
     })
 }
 

@@ -51,6 +51,7 @@ pub(crate) struct Cloud {
     pub(crate) secrets: aws_sdk_secretsmanager::Client,
     pub(crate) ses: aws_sdk_sesv2::Client,
     pub(crate) sns: aws_sdk_sns::Client,
+    pub(crate) sqs: aws_sdk_sqs::Client,
 }
 
 impl Cloud {
@@ -89,6 +90,7 @@ impl Cloud {
             secrets: aws_sdk_secretsmanager::Client::new(&config),
             ses: aws_sdk_sesv2::Client::new(&config),
             sns: aws_sdk_sns::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
         })
     }
 

@@ -1,4 +1,4 @@
-//! `puntual-deploy`: puts Puntual into an AWS account, and takes it out again. `cargo puntual deploy` starts it.
+//! `puntual-deploy`: puts Puntual into an AWS account, takes it out again, and looks after its dead letters. The command line starts it.
 //!
 //! Invariant: it is the only package that links the clients for deploying, so no local command waits for them. Nothing is
 //! changed before its changes were shown.
@@ -14,6 +14,7 @@ mod change_set;
 mod cloud;
 mod console;
 mod deployment;
+mod dlq;
 mod emulator;
 mod failure;
 mod follow;
@@ -50,6 +51,8 @@ enum Command {
     Deploy(deployment::DeployArguments),
     /// Removes the stack. Data stays unless it is told otherwise.
     Destroy(removal::DestroyArguments),
+    /// Shows the messages of a stack that no function could handle, sends them back or throws them away.
+    Dlq(dead_letters::DlqArguments),
 }
 
 fn main() -> ExitCode {
@@ -79,5 +82,6 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Deploy(arguments) => deployment::deploy(&arguments).await,
         Command::Destroy(arguments) => removal::destroy(&arguments).await,
+        Command::Dlq(arguments) => dlq::dlq(arguments).await,
     }
 }

@@ -1,6 +1,6 @@
 //! Tenants: made, shown, changed under a version, paused, deleted; what schedules make of it, and what is on record.
 
-use domain::ids::TenantId;
+use domain::ids::{PolicyId, TenantId};
 use store::TenantAction;
 
 use super::*;
@@ -102,6 +102,28 @@ async fn shards_grow_and_never_shrink() {
         (fewer.status, &fewer.body["mistakes"][0]["pointer"]),
         (StatusCode::UNPROCESSABLE_ENTITY, &json!("/shards"))
     );
+}
+
+#[tokio::test]
+async fn a_tenant_changes_to_no_policy_that_would_send_a_stage_again() {
+    let api = Api::with_tenant().await;
+    let tenant = TenantId::new("andino").unwrap();
+    let stored = async |id: &str, dpd: i32| {
+        let (id, text) = (PolicyId::new(id).unwrap(), format!("[[stages]]\nid = \"late\"\ndpd = {dpd}\n"));
+        api.store.put_policy(&tenant, &id, 1, &text).await.unwrap();
+        api.store.activate_policy(&tenant, &id, 1).await.unwrap();
+    };
+    let change = async |version: &str, policy: &str| {
+        api.put(&manager(), ANDINO, version, &with("policy", json!(policy))).await
+    };
+    stored(settings()["policy"].as_str().unwrap(), 3).await;
+    stored("later", 5).await;
+    let told = change("\"v1\"", "later").await;
+    let mistake = &told.body["mistakes"][0];
+    assert_eq!((told.status, &mistake["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("/policy")));
+    assert!(mistake["problem"].as_str().unwrap().contains("stage late at day 5"), "{mistake}");
+    assert!(mistake["expected"].as_str().unwrap().starts_with("the same day"), "{mistake}");
+    assert_eq!(change("\"v1\"", "still-to-come").await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -21,10 +21,14 @@ use crate::queue::BATCH_ENTRIES_MAX;
 pub const HOLD_SECONDS: i32 = 120;
 /// How long one look into a queue waits for a message, in seconds: SQS then asks all of its servers.
 const WAIT_SECONDS: i32 = 1;
-/// The most messages of one queue that are listed, or among which one is looked for.
+/// The most messages of one queue that are listed.
 pub const LETTERS_MAX: usize = 1_000;
+/// The most messages of one queue among which one is looked for.
+pub const SOUGHT_MAX: usize = 10_000;
 /// The most messages of one queue that one call sends back.
 pub const REDRIVEN_MAX: usize = 10_000;
+/// How long an attribute of a call is shown, in bytes: longer ones are no codes and no ids.
+const ATTRIBUTE_BYTES_MAX: usize = 100;
 /// The most looks into one queue, empty-handed ones included.
 const LOOKS_MAX: usize = 2 * REDRIVEN_MAX / BATCH_ENTRIES_MAX;
 
@@ -64,6 +68,19 @@ pub enum SqsDeadLetterError {
     NoWayBack {
         /// The name of the queue.
         queue: String,
+    },
+    /// There are more messages than are looked through.
+    #[error(
+        "{id} is not among the {looked_through} dead letters of {queue} that were looked through, and there are more; \
+         expected fewer: send all back, or try again"
+    )]
+    NotAllSeen {
+        /// The message that was looked for.
+        id: MessageId,
+        /// The name of the queue.
+        queue: String,
+        /// How many were looked through.
+        looked_through: usize,
     },
 }
 
@@ -113,6 +130,7 @@ impl SqsDeadLetters {
 
     /// Takes messages out of a queue until it has no more, there are enough, or the wanted one is among them.
     async fn take(&self, place: &SqsPlace, wanted: Option<&MessageId>) -> Result<Taken, SqsDeadLetterError> {
+        let most = if wanted.is_some() { SOUGHT_MAX } else { LETTERS_MAX };
         let mut taken = Taken { held: BTreeMap::new(), is_all: false };
         for _ in 0..LOOKS_MAX {
             let messages = match self.receive(place).await {
@@ -127,15 +145,17 @@ impl SqsDeadLetters {
                 taken.held.insert(id_of(&held.message).to_owned(), held);
             }
             let is_found = wanted.is_some_and(|id| taken.held.contains_key(id.as_str()));
-            if taken.is_all || is_found || taken.held.len() >= LETTERS_MAX {
+            if taken.is_all || is_found || taken.held.len() >= most {
                 break;
             }
         }
         Ok(taken)
     }
 
-    /// Takes one message, and gives every other back that was in its way.
+    /// Takes one message, and gives every other back that was in its way. That there is none is said only where every
+    /// queue was looked through.
     async fn find(&self, id: &MessageId) -> Result<Option<(&SqsPlace, Held)>, SqsDeadLetterError> {
+        let mut not_all_seen = None;
         for place in &self.places {
             let mut taken = self.take(place, Some(id)).await?;
             let found = taken.held.remove(id.as_str());
@@ -143,8 +163,12 @@ impl SqsDeadLetters {
             if let Some(held) = found {
                 return Ok(Some((place, held)));
             }
+            if !taken.is_all && not_all_seen.is_none() {
+                let (queue, looked_through) = (place.name.clone(), taken.held.len());
+                not_all_seen = Some(SqsDeadLetterError::NotAllSeen { id: id.clone(), queue, looked_through });
+            }
         }
-        Ok(None)
+        not_all_seen.map_or(Ok(None), Err)
     }
 
     /// Lets others see messages again. One for which that fails is seen again after [`HOLD_SECONDS`].
@@ -237,7 +261,7 @@ impl DeadLetters for SqsDeadLetters {
                 Err(SqsDeadLetterError::Call { queue: place.name.clone(), call: "to send back", problem })
             }
             Ok(_) => {
-                tracing::warn!(message_id = %id, queue = place.name, "a dead letter was sent back");
+                tracing::info!(message_id = %id, queue = place.name, "a dead letter was sent back");
                 Ok(Answer::Done)
             }
             Err(error) => {
@@ -269,7 +293,7 @@ impl DeadLetters for SqsDeadLetters {
                 }
                 messages += sent?;
             }
-            tracing::warn!(queue = place.name, messages, is_all, "dead letters were sent back");
+            tracing::info!(queue = place.name, messages, is_all, "dead letters were sent back");
             redriven.messages += messages;
             redriven.is_all &= is_all;
         }
@@ -288,7 +312,7 @@ impl DeadLetters for SqsDeadLetters {
             return Err(error);
         }
         // SQS keeps nothing of a message that is gone.
-        tracing::warn!(message_id = %id, queue = place.name, reason, "a dead letter was thrown away");
+        tracing::info!(message_id = %id, queue = place.name, reason, "a dead letter was thrown away");
         Ok(Answer::Done)
     }
 }
@@ -308,13 +332,28 @@ fn letter(place: &SqsPlace, message: &Message) -> DeadLetter {
     DeadLetter {
         id: MessageId::new(id_of(message)),
         queue: place.name.clone(),
-        // The log of its function has it, under the id of the message.
-        reason: None,
+        // Of a message of a queue the log of its function has it, under the id of the message.
+        reason: reason_of_call(message),
         // Whoever looks counts as well.
         receives: receives.and_then(|count| count.parse().ok()).unwrap_or_default(),
         dead_at: None,
         body: message.body().unwrap_or_default().to_owned(),
     }
+}
+
+/// What Lambda, or the scheduler, says of a call that failed: codes and ids, never the text of an error.
+fn reason_of_call(message: &Message) -> Option<String> {
+    let said = |name: &str| {
+        let value = message.message_attributes()?.get(name)?.string_value()?;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        (value.len() <= ATTRIBUTE_BYTES_MAX && value.chars().all(is_plain)).then_some(value)
+    };
+    let of_lambda = said("RequestID").map(|request| {
+        let code = said("ErrorCode").unwrap_or("no code");
+        format!("its function failed with {code}; the log of the function says why, under request {request}")
+    });
+    let of_scheduler = || said("ERROR_CODE").map(|code| format!("the schedule could not start it: {code}"));
+    of_lambda.or_else(of_scheduler)
 }
 
 #[cfg(test)]

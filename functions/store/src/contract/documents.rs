@@ -51,6 +51,13 @@ async fn a_policy_version_never_changes_and_one_is_active(store: &Store) {
     assert_eq!(store.active_policy(tenant, &id).await.unwrap().unwrap().version, 2);
     assert_eq!(store.policy(tenant, &id, 1).await, Ok(Some(one)));
     assert!(store.put_policy(tenant, &id, 1_000_000, "x").await.is_err());
+    let odd = PolicyId::new("a#V").unwrap();
+    store.put_policy(tenant, &odd, 7, "seven").await.unwrap();
+    assert_eq!(store.policy_ids(tenant).await, Ok(vec![odd.clone(), id.clone()]));
+    let seven = PolicyDoc { version: 7, source: "seven".to_owned() };
+    assert_eq!(store.policy_versions(tenant, &odd).await, Ok(vec![seven]));
+    let texts = store.policy_versions(tenant, &id).await.unwrap();
+    assert_eq!(texts.iter().map(|doc| doc.source.as_str()).collect::<Vec<_>>(), ["one", "two"]);
 }
 
 async fn a_suppression_is_found_by_address_tenant_and_channel(store: &Store) {

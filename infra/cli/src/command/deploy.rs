@@ -1,4 +1,4 @@
-//! `cargo puntual deploy` and `cargo puntual destroy`: they start the package that links the clients of AWS.
+//! `cargo puntual deploy` and `destroy`, and `dlq` of a stack: they start the package that links the clients of AWS.
 //!
 //! Invariant: this program links none of them, so no local command waits for their compilation, and a signal reaches the
 //! program that it is meant for, because that takes the place of this one.
@@ -26,7 +26,7 @@ const BUILT: &str = "--built";
 pub(crate) struct DeployArguments {
     /// What is passed on.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    passed_on: Vec<OsString>,
+    pub(crate) passed_on: Vec<OsString>,
 }
 
 pub(crate) fn deploy(command: &str, arguments: &DeployArguments) -> anyhow::Result<ExitCode> {

@@ -25,6 +25,9 @@ const REFUSED: u8 = 2;
 /// The most notes that are listed; there are more only where something is very wrong.
 const LISTED_MAX: usize = 100_000;
 
+/// Why nothing is sent in place of a message whose obligation stands elsewhere by now.
+const MOVED_ON: &str = "Nothing is sent in its place: what it was about is paid, is due on another day, or was told by another message.";
+
 /// Shows the messages of which nobody knows whether they went out, and records what a person found out.
 #[derive(Debug, Args)]
 pub(crate) struct UnknownArguments {
@@ -194,7 +197,15 @@ async fn settle(
     match store.settle_unknown(tenant, &place, found.of_store(), word, now).await {
         Ok(Recorded { is_news: true, fell_back, touch: settled, .. }) => {
             say!("{touch} of customer {customer} {}, by {word}", found.words());
-            say!("{}", what_follows(found, fell_back, &settled));
+            let follows = match (found, fell_back) {
+                (Found::Sent, _) => "It counts as sent; nothing else changes.".to_owned(),
+                (Found::NotSent, true) => format!(
+                    "Its stage was taken back: the next run decides anew, by another channel than {} or not at all.",
+                    settled.touch.channel
+                ),
+                (Found::NotSent, false) => why_it_stays(store, tenant, &settled).await?,
+            };
+            say!("{follows}");
             Ok(ExitCode::SUCCESS)
         }
         Ok(Recorded { touch: settled, .. }) => {
@@ -223,16 +234,39 @@ async fn settle(
     }
 }
 
-fn what_follows(found: Found, fell_back: bool, settled: &TouchRecord) -> String {
-    match (found, fell_back) {
-        (Found::Sent, _) => "It counts as sent; nothing else changes.".to_owned(),
-        (Found::NotSent, true) => format!(
-            "Its stage was taken back: the next run decides anew, by another channel than {} or not at all.",
-            settled.touch.channel
+/// Why the stage of a message that did not go out was not taken back.
+async fn why_it_stays(store: &Store, tenant: &TenantId, settled: &TouchRecord) -> anyhow::Result<String> {
+    let customer = &settled.touch.customer;
+    if let Some(erased_at) = store.fence(tenant, customer).await?.and_then(|fence| fence.erased_at) {
+        let erased_at = text(erased_at);
+        return Ok(format!(
+            "Nothing is sent in its place: customer {customer} was erased at {erased_at}, and nobody writes to it any more."
+        ));
+    }
+    let other = match settled.resent_as.as_ref().or(settled.resend_of.as_ref()) {
+        Some(id) => find(store, tenant, id, Some(customer)).await?,
+        None => None,
+    };
+    Ok(other.map_or_else(|| MOVED_ON.to_owned(), |other| because_of_other(&other)))
+}
+
+/// Why the stage of a message that did not go out was not taken back, by the other attempt at it.
+fn because_of_other(other: &TouchRecord) -> String {
+    let (id, state) = (&other.touch.id, other.state);
+    match state {
+        TouchState::Unknown => format!(
+            "Nothing is sent in its place yet: the other attempt at it, {id}, is unknown, too. Settle that one as well: \
+             the stage goes another way only when neither went out."
         ),
-        (Found::NotSent, false) => {
-            "Nothing is sent in its place: what it was about is paid, has moved on, or was sent again."
-                .to_owned()
+        TouchState::Claimed => format!(
+            "Nothing is sent in its place yet: the other attempt at it, {id}, is claimed and may be on its way; the next \
+             run says what became of it."
+        ),
+        TouchState::Sent | TouchState::Delivered | TouchState::Complained | TouchState::Bounced => {
+            format!("Nothing is sent in its place: the other attempt at it, {id}, is {state}.")
+        }
+        TouchState::Planned | TouchState::Failed | TouchState::Prevented | TouchState::Superseded => {
+            MOVED_ON.to_owned()
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Invariant: one thing at a time, in the order of the moments, and everything that is not done yet is in the folder:
 //! queues, uploads, and the moment up to which schedules were followed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,22 +49,43 @@ pub(crate) struct Problem {
 
 /// The latest problems. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Problems(Arc<Mutex<VecDeque<Problem>>>);
+pub(crate) struct Problems(Arc<Mutex<Noted>>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    /// The latest ones, the oldest first.
+    latest: VecDeque<Problem>,
+    /// What lasts, by tenant: it is told once, and again when it is another.
+    lasting: BTreeMap<TenantId, String>,
+}
 
 impl Problems {
     /// The latest ones, the oldest first.
     pub(crate) fn all(&self) -> Vec<Problem> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).latest.iter().cloned().collect()
     }
 
     fn note(&self, at: DateTime<Utc>, error: &anyhow::Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).note(at, format!("{error:#}"));
+    }
+
+    /// Notes what is so until a person changes it, once for each tenant.
+    fn note_lasting(&self, at: DateTime<Utc>, tenant: &TenantId, error: &anyhow::Error) {
         let what = format!("{error:#}");
-        tracing::error!(%at, problem = what, "something could not be done");
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() == PROBLEMS_MAX {
-            all.pop_front();
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.lasting.insert(tenant.clone(), what.clone()).as_ref() != Some(&what) {
+            noted.note(at, what);
         }
-        all.push_back(Problem { at, what });
+    }
+}
+
+impl Noted {
+    fn note(&mut self, at: DateTime<Utc>, what: String) {
+        tracing::error!(%at, problem = what, "something could not be done");
+        if self.latest.len() == PROBLEMS_MAX {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(Problem { at, what });
     }
 }
 
@@ -206,7 +227,8 @@ impl Worker {
         self.functions.drain(now, &|| !self.is_stopped()).await
     }
 
-    /// Gives a tenant that follows it the policy of this product, where it has none or an older version of it.
+    /// Gives a tenant that follows it the policy of this product, where it has none or an older version of it. Where it has
+    /// an older one and this one is refused, it goes on with that, and a person is told.
     async fn give_policy(&self, tenant: &TenantId, now: DateTime<Utc>) -> anyhow::Result<()> {
         let settings: Tenant = tenant_settings(&self.store, tenant).await?;
         let PolicyText { text, policy } = &self.policy;
@@ -224,10 +246,23 @@ impl Worker {
         if active.is_some_and(|active| active >= policy.version) {
             return Ok(());
         }
-        let today = now.with_timezone(&settings.time_zone).date_naive();
-        let profiles = TenantJurisdictions::new(&settings, today)?;
-        policy_check::refuse(text, policy, &profiles.of_customers()?, &settings, today)?;
-        Ok(put_version(&self.store, tenant, (text, policy)).await?)
+        let taken = async {
+            let today = now.with_timezone(&settings.time_zone).date_naive();
+            let profiles = TenantJurisdictions::new(&settings, today)?;
+            policy_check::refuse(text, policy, &profiles.of_customers()?, &settings, today)?;
+            Ok::<_, anyhow::Error>(put_version(&self.store, tenant, (text, policy)).await?)
+        };
+        match (taken.await, active) {
+            (Err(refused), Some(active)) => {
+                let (id, version) = (&policy.id, policy.version);
+                let refused = refused.context(format!(
+                    "tenant {tenant}: version {version} of policy {id} is not taken, and version {active} goes on"
+                ));
+                self.problems.note_lasting(now, tenant, &refused);
+                Ok(())
+            }
+            (taken, _) => taken,
+        }
     }
 
     /// Imports an uploaded file, and removes it once there is nothing more to be had from it.
