@@ -122,7 +122,7 @@ impl Deployment {
 
     /// What `dlq` says on standard output about the dead letters of the stack.
     pub(crate) fn dlq(&self, words: &[&str]) -> String {
-        let mut command = puntual(&["dlq"]);
+        let mut command = puntual(&self.programs, &["dlq"]);
         command.args(words).args(["--stack", STACK, "--region", REGION, "--emulator", &self.aws.endpoint]);
         let output = command.output().expect("cargo is there");
         let (succeeded, error) = said(output.clone());

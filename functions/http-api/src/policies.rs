@@ -147,9 +147,14 @@ fn checked(text: &str, id: &PolicyId, tenant: &Tenant, today: NaiveDate) -> Resu
 
 /// Why a version is not taken although nothing in it speaks against it.
 fn refused(error: PolicyVersionError) -> Refusal {
+    let in_the_way = |why: String| {
+        Refusal::new(Code::PreconditionFailed, "another version of a policy is in the way").detail(why)
+    };
     match error {
         PolicyVersionError::Store(error) if error.class() != ErrorClass::Conflict => error.into(),
-        in_the_way => Refusal::new(Code::PreconditionFailed, "another version of a policy is in the way")
-            .detail(in_the_way.to_string()),
+        PolicyVersionError::Store(error) => in_the_way(error.to_string()),
+        PolicyVersionError::Moved { .. }
+        | PolicyVersionError::Unreadable { .. }
+        | PolicyVersionError::NotReadable(_) => in_the_way(error.to_string()),
     }
 }

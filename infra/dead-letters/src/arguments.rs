@@ -30,6 +30,9 @@ pub struct DlqArguments {
     /// Where an emulator has the stack, such as http://127.0.0.1:4566.
     #[arg(long, global = true, value_name = "URL")]
     pub emulator: Option<String>,
+    /// Takes the program for a stack from a folder in which it lies already, and compiles nothing.
+    #[arg(long, global = true, value_name = "FOLDER", requires = "stack")]
+    pub built: Option<PathBuf>,
 }
 
 /// What is asked about dead letters.
