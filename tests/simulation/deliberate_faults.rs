@@ -89,6 +89,11 @@ fn a_claim_that_is_taken_back_on_what_was_read_before_it_is_seen() {
 }
 
 #[test]
+fn a_stage_that_goes_no_other_way_is_seen() {
+    assert_caught(DeliberateFault::NoFallBack, &[Rule::Lost]);
+}
+
+#[test]
 fn a_call_without_a_mark_is_seen() {
     assert_caught(
         DeliberateFault::MarkSkipped,

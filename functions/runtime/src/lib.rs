@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod dead_letter;
 pub mod decision_log;
+pub mod evidence;
 pub mod job;
 #[cfg(feature = "aws")]
 pub mod lambda;

@@ -68,6 +68,8 @@ impl Store {
         };
         // A soft bounce is no end of the address, and its stage goes no other way, before there are too many.
         let may_fall_back = folded.may_fall_back && (ends_use || event.transition.report == Report::Failed);
+        #[cfg(feature = "deliberate-faults")]
+        let may_fall_back = may_fall_back && !self.is_broken_by(crate::DeliberateFault::NoFallBack);
         if !moves && !ends_use && !may_fall_back {
             return Ok(all);
         }

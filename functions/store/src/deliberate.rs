@@ -30,6 +30,8 @@ pub enum DeliberateFault {
     WordStands,
     /// An erasure does not look whether a claim is in flight.
     ErasureInFlight,
+    /// The stage of a message that did not arrive counts as told.
+    NoFallBack,
     /// A claim is taken back as if nothing had happened since it was made.
     StagesOverlooked,
 }

@@ -15,13 +15,15 @@ const BATCH_MAX: usize = 10;
 /// Takes some messages that may be given out, in any order.
 pub(crate) fn take_batch(state: &mut State, pipe: Pipe) -> Vec<u64> {
     let now = state.now;
-    let (mut there, kept): (Vec<Message>, Vec<Message>) =
-        std::mem::take(&mut state.messages).into_iter().partition(|m| m.pipe == pipe && m.visible_at <= now);
-    state.messages = kept;
+    let is_there = |m: &Message| m.pipe == pipe && m.visible_at <= now;
     let mut ids = Vec::new();
-    if there.is_empty() {
+    // It is asked before every step, and mostly there is none.
+    if !state.messages.iter().any(is_there) {
         return ids;
     }
+    let (mut there, kept): (Vec<Message>, Vec<Message>) =
+        std::mem::take(&mut state.messages).into_iter().partition(is_there);
+    state.messages = kept;
     let most = 1 + state.dice.below(BATCH_MAX);
     while !there.is_empty() {
         let mut message = there.swap_remove(state.dice.below(there.len()));

@@ -12,6 +12,16 @@ pub(crate) struct Course {
     pub(crate) crashes: u64,
     /// The step at which the erasure was known to be done.
     pub(crate) erased: Option<u64>,
+    /// The step at which the writer of each line of the decision log began: whatever was on record by then was known to it.
+    pub(crate) lines: Vec<u64>,
     /// Whether the world came to its end.
     pub(crate) settled: bool,
+}
+
+impl Course {
+    /// The course of a world with so many facts, before its first moment.
+    pub(crate) fn new(facts: usize) -> Self {
+        let known = vec![None; facts];
+        Self { known, prevented: 0, crashes: 0, erased: None, lines: Vec::new(), settled: false }
+    }
 }

@@ -214,10 +214,16 @@ impl Provider {
                 (Fate { accepted: true, answered: true }, Outcome::Accepted { provider_id })
             }
         };
+        // Between the call and what is written of it is where a fact hurts next: a claim is taken back after it.
+        let is_refused = !fate.accepted && fate.answered;
+        let ambush = is_refused && dice.happens(climate.ambush);
         if dice.happens(climate.provider_slow) {
             let wake_at = dice.between(0, PROVIDER_MS_MAX) + state.now;
             let actor = state.actor;
             state.asleep.insert(actor, wake_at);
+        }
+        if ambush {
+            state.ambush = Some(Ambush::Payment(format!("#CUST#{}", outgoing.touch.customer)));
         }
         state.note(|| format!("provider: {} on {}: {outcome:?}", outgoing.touch.id, outgoing.touch.channel));
         state.step += 1;

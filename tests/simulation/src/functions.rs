@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing here decides anything; these are the handlers that Lambda runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use channels::Sender;
 use delivery::{Pace, Turns};
@@ -83,6 +83,14 @@ impl Functions {
             store,
             secret,
             decisions,
+        }
+    }
+
+    /// How many lines the decision log has.
+    pub(crate) fn lines(&self) -> usize {
+        match &self.decisions {
+            DecisionLog::Memory(lines) => lines.lock().unwrap_or_else(PoisonError::into_inner).len(),
+            DecisionLog::Off | DecisionLog::Journal(..) => 0,
         }
     }
 }

@@ -35,7 +35,8 @@ pub(crate) fn is_open(country: &str, zone: Tz, at: DateTime<Utc>, overdue: bool)
 
 fn is_holiday(country: &str, on: NaiveDate) -> bool {
     let text = HOLIDAYS.iter().find(|(id, _)| *id == country).map_or("", |(_, text)| text);
-    text.lines().any(|line| line.split(',').next() == Some(on.to_string().as_str()))
+    let on = on.to_string();
+    text.lines().any(|line| line.split(',').next() == Some(on.as_str()))
 }
 
 /// The least hours between any message and a later one about something overdue.

@@ -4,11 +4,13 @@
 //!
 //! Invariant: a world is its seed. The same seed gives the same world, the same order of events and the same end.
 
+mod another_way;
 mod batches;
 mod bounds;
 mod climate;
 mod course;
 mod dice;
+mod evidence;
 mod facts;
 mod faults;
 mod functions;

@@ -7,17 +7,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Datelike, Duration, NaiveDate, Utc};
-use domain::touch::{TouchItem, TouchState};
+use domain::channel::Channel;
+use domain::touch::TouchState;
 use domain::verdict::{Decision, ReasonCode};
 use runtime::decision_log::{DecisionLine, DecisionSource};
 use serde::Serialize;
 use store::{FoundOut, TouchKey, TouchRecord};
 
+use crate::another_way::{StageOf, another_way, failed_after, tried, was_called, was_told_of};
 use crate::bounds::{is_second_attempt, limits};
 use crate::climate::SKEW_MS_MAX;
 use crate::course::Course;
 use crate::law;
-use crate::owed::{against_facts, last_due_on, stands, was_turned};
+use crate::owed::{Stands, against_facts, due_dates, last_due_on, stands, was_turned};
 use crate::people::{asked_to_be_forgotten, erasures, excused_by_word, was_said};
 use crate::scene::{Call, Message, Pipe, Place, State, instant};
 use crate::told::{against_reports, events, was_told};
@@ -51,6 +53,8 @@ pub enum Rule {
     Backwards,
     /// A forged event was taken for a true one.
     Believed,
+    /// The evidence of a customer cannot be made, or is refused by who checks it.
+    Unverified,
     /// The provider was called without a claim.
     Unclaimed,
     /// The world never came to rest.
@@ -106,6 +110,7 @@ pub(crate) fn judge(e: &Evidence<'_>) -> Vec<Violation> {
     for obligation in 0..e.world.rows.len() {
         ended_somewhere(e, obligation, &mut found);
         went_nowhere_silently(e, obligation, &mut found);
+        another_way(e, obligation, &mut found);
     }
     found
 }
@@ -294,21 +299,10 @@ fn may_be_called(e: &Evidence<'_>, touch: &TouchRecord) -> bool {
     e.state.marks.iter().any(|(step, place)| is_ours(place) && last.is_some_and(|claim| *step > claim))
 }
 
-/// Whether a touch about an obligation ended, at a stage or above.
-fn ended(e: &Evidence<'_>, obligation: usize, dpd: i32) -> bool {
-    let row = &e.world.rows[obligation];
-    let due_on = last_due_on(e, obligation);
-    let about = |i: &TouchItem| i.obligation == row.obligation.id && i.due_on == due_on && i.dpd >= dpd;
-    let is_end = |state| match state {
-        TouchState::Sent
-        | TouchState::Failed
-        | TouchState::Unknown
-        | TouchState::Delivered
-        | TouchState::Bounced
-        | TouchState::Complained => true,
-        TouchState::Planned | TouchState::Claimed | TouchState::Prevented | TouchState::Superseded => false,
-    };
-    e.touches.iter().flatten().any(|t| is_end(t.state) && t.touch.items.iter().any(about))
+/// Whether a touch about an obligation ended, at a stage or above, whatever came of it.
+fn was_tried(e: &Evidence<'_>, stage: &StageOf<'_>) -> bool {
+    let about = |t: &&TouchRecord| t.touch.items.iter().any(|item| stage.is_reached_by(item));
+    e.touches.iter().flatten().filter(about).any(|t| was_called(t.state))
 }
 
 /// Whether a message about an obligation waits for an operator.
@@ -330,34 +324,62 @@ fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violatio
     let by_tenant = instant(*scan_at).with_timezone(&world.tenant.time_zone).date_naive();
     // Where the two differ, a scan may see a stage, or the end of a hold, a day later.
     let on = by_customer.min(by_tenant);
-    let dpd = i32::try_from((on - last_due_on(e, obligation)).num_days()).unwrap_or(i32::MAX);
+    let due_on = last_due_on(e, obligation);
+    let dpd = i32::try_from((on - due_on).num_days()).unwrap_or(i32::MAX);
     let second =
         world.facts.iter().zip(&e.course.known).any(|((_, f), k)| matches!(f, Fact::Policy) && k.is_some());
     let ladder = &world.ladders[usize::from(second)];
     let Some(due) = ladder.iter().rev().find(|r| r.dpd <= dpd) else { return };
     let now = stands(e, obligation, on);
     let held = now.held || stands(e, obligation, by_customer.max(by_tenant)).held;
-    if !now.open || ended(e, obligation, due.dpd) || is_dead_letter(e, obligation) {
+    let stage = StageOf { obligation: &row.obligation.id, due_on, dpd: due.dpd };
+    if !now.open || was_told_of(e, &stage) || is_dead_letter(e, obligation) {
         return;
     }
     let customer = &row.customer.id;
     if e.waiting.iter().any(|t| t.customer == *customer) {
         return;
     }
-    let last = e.decisions.iter().rev().find(|l| l.obligation == row.obligation.id);
-    let expired = due.dpd <= 0 && dpd > 0;
-    // Each channel that cannot serve gives a reason; one that is true is enough, since the others are for other channels.
-    let is_true = |code: ReasonCode| match code {
+    let lines = e.decisions.iter().zip(&e.course.lines);
+    let (last, begun) = lines.rev().find(|(l, _)| l.obligation == row.obligation.id).unzip();
+    // What failed after the last look was decided at once, and no log tells how.
+    if begun.is_some_and(|begun| failed_after(e, &stage, *begun)) {
+        return;
+    }
+    let reason = last.and_then(|line| Some((line.verdict, line.reasons.first()?.code)));
+    // What cannot go with the message of a day, because its channel was tried, comes up the day after by itself.
+    let waits_its_turn = last.is_some_and(|line| {
+        let goes =
+            |l: &DecisionLine| l.customer == *customer && l.on == line.on && l.verdict == Decision::Send;
+        let is_tried = line.reasons.iter().any(|reason| reason.code == ReasonCode::AlreadyTried)
+            && tried(e, &stage).next().is_some();
+        line.verdict == Decision::Defer && is_tried && e.decisions.iter().any(goes)
+    });
+    let stands_to_reason = last.is_some_and(|line| {
+        line.verdict == Decision::Skip
+            && line.reasons.iter().any(|reason| is_true(e, &stage, (&now, held), reason.code))
+    });
+    if !stands_to_reason && !waits_its_turn {
+        let detail = format!("{} at {} on {on}, last verdict {reason:?}", row.obligation.id, due.id());
+        found.push(Violation { rule: Rule::Lost, detail });
+    }
+}
+
+/// Whether a reason for which a stage was skipped holds in the end. Each channel that cannot serve gives one; one that is
+/// true is enough, since the others are for other channels.
+fn is_true(e: &Evidence<'_>, stage: &StageOf<'_>, (now, held): (&Stands, bool), code: ReasonCode) -> bool {
+    match code {
         ReasonCode::Held(_) => held,
         ReasonCode::OptedOut
         | ReasonCode::Suppressed
         | ReasonCode::NoContactPoint
-        | ReasonCode::NoConsent => !now.reachable,
+        | ReasonCode::NoConsent => !now.is_reachable(),
+        // One channel that is left, and was not tried, needs a reason of its own.
         ReasonCode::AlreadyTried => {
-            let tried = [TouchState::Failed, TouchState::Bounced, TouchState::Complained];
-            e.touches.iter().flatten().any(|t| t.touch.customer == *customer && tried.contains(&t.state))
+            let tried: Vec<Channel> = tried(e, stage).collect();
+            !tried.is_empty() && now.channels.iter().all(|channel| tried.contains(channel))
         }
-        ReasonCode::StageExpired => expired || due.dpd <= 0,
+        ReasonCode::StageExpired => stage.dpd <= 0,
         ReasonCode::StageReached
         | ReasonCode::Closed
         | ReasonCode::WindowOver
@@ -372,37 +394,36 @@ fn ended_somewhere(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violatio
         | ReasonCode::DailyQuota
         | ReasonCode::Superseded => false,
         ReasonCode::OneMessageADay | ReasonCode::MessageFull | ReasonCode::Rule(_) => true,
-    };
-    let reason = last.and_then(|line| Some((line.verdict, line.reasons.first()?.code)));
-    let stands_to_reason = last.is_some_and(|line| {
-        line.verdict == Decision::Skip && line.reasons.iter().any(|reason| is_true(reason.code))
-    });
-    if !stands_to_reason {
-        let detail = format!("{} at stage s{} on {on}, last verdict {reason:?}", row.obligation.id, due.dpd);
-        found.push(Violation { rule: Rule::Lost, detail });
     }
 }
 
 /// A verdict "send" of a scan is answered by a touch, by a later verdict of a sender, by a fact, or by a dead letter.
 fn went_nowhere_silently(e: &Evidence<'_>, obligation: usize, found: &mut Vec<Violation>) {
     let row = &e.world.rows[obligation];
-    let is_excused = is_dead_letter(e, obligation) || was_turned(e, obligation);
-    if is_excused || asked_to_be_forgotten(e, &row.customer.id) {
+    if is_dead_letter(e, obligation) || asked_to_be_forgotten(e, &row.customer.id) {
         return;
     }
-    let lines: Vec<(usize, &DecisionLine)> =
-        e.decisions.iter().enumerate().filter(|(_, l)| l.obligation == row.obligation.id).collect();
-    for (at, line) in &lines {
+    let of_log = e.decisions.iter().zip(&e.course.lines);
+    let lines: Vec<(&DecisionLine, u64)> = of_log
+        .filter(|(line, _)| line.obligation == row.obligation.id)
+        .map(|(line, begun)| (line, *begun))
+        .collect();
+    for (at, (line, begun)) in lines.iter().enumerate() {
         if line.verdict != Decision::Send || line.source != DecisionSource::Plan {
             continue;
         }
-        let dpd =
-            line.stage.as_ref().and_then(|s| s.as_str().strip_prefix('s')?.parse().ok()).unwrap_or(i32::MIN);
-        let revised = lines.iter().any(|(later, l)| {
-            later > at && (l.source != DecisionSource::Plan || l.verdict == Decision::Defer)
-        });
+        let dpd = line.stage.as_ref().and_then(|id| e.world.dpd_of(id)).unwrap_or(i32::MIN);
+        let revised = lines[at + 1..]
+            .iter()
+            .any(|(later, _)| later.source != DecisionSource::Plan || later.verdict == Decision::Defer);
+        // A cycle that was left before the message went needs none; the next scan looks at what is due then.
+        let next = lines[at + 1..].iter().find(|(later, _)| later.source == DecisionSource::Plan);
+        let turned = was_turned(e, obligation, (*begun, next.map_or(u64::MAX, |(_, begun)| *begun)));
+        let (due_on, _) = due_dates(e, obligation, *begun);
+        let stage = StageOf { obligation: &row.obligation.id, due_on, dpd };
         let now = stands(e, obligation, line.on);
-        if !revised && now.open && !now.held && now.reachable && !ended(e, obligation, dpd) {
+        let is_due = now.open && !now.held && now.is_reachable();
+        if !revised && !turned && is_due && !was_tried(e, &stage) {
             let detail =
                 format!("{} was to be sent on {} and nobody heard of it again", row.obligation.id, line.on);
             found.push(Violation { rule: Rule::Lost, detail });

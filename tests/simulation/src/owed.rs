@@ -15,7 +15,14 @@ use crate::world::{AMOUNT_MINOR, Fact};
 pub(crate) struct Stands {
     pub(crate) open: bool,
     pub(crate) held: bool,
-    pub(crate) reachable: bool,
+    /// The channels by which the customer may be told, now and later.
+    pub(crate) channels: Vec<Channel>,
+}
+
+impl Stands {
+    pub(crate) const fn is_reachable(&self) -> bool {
+        !self.channels.is_empty()
+    }
 }
 
 pub(crate) fn stands(e: &Evidence<'_>, obligation: usize, on: NaiveDate) -> Stands {
@@ -26,7 +33,7 @@ pub(crate) fn stands(e: &Evidence<'_>, obligation: usize, on: NaiveDate) -> Stan
         .contact_points
         .iter()
         .map(|p| p.channel)
-        .filter(|c| world.channels.contains(c))
+        .filter(|c| world.may_serve(owner, *c))
         .filter(|c| !may_be_suppressed(e, &world.customers[owner].id, *c))
         .collect();
     for ((_, fact), known) in world.facts.iter().zip(&e.course.known) {
@@ -56,7 +63,7 @@ pub(crate) fn stands(e: &Evidence<'_>, obligation: usize, on: NaiveDate) -> Stan
             | Fact::Policy => {}
         }
     }
-    Stands { open: shown && paid_minor < AMOUNT_MINOR, held, reachable: !channels.is_empty() }
+    Stands { open: shown && paid_minor < AMOUNT_MINOR, held, channels }
 }
 
 /// Whether a fact forbids an item on a channel on a day.
@@ -90,7 +97,7 @@ fn is_unpaid(e: &Evidence<'_>, payment: usize, step: u64) -> bool {
 }
 
 /// The due date of an obligation by what was known at a step, and those that somebody may have known already.
-fn due_dates(e: &Evidence<'_>, obligation: usize, step: u64) -> (NaiveDate, Vec<NaiveDate>) {
+pub(crate) fn due_dates(e: &Evidence<'_>, obligation: usize, step: u64) -> (NaiveDate, Vec<NaiveDate>) {
     let (mut is, mut may_be) = (e.world.rows[obligation].obligation.due_on, Vec::new());
     for (index, due_on) in e.world.moves(obligation) {
         match e.course.known[index] {
@@ -106,18 +113,24 @@ pub(crate) fn last_due_on(e: &Evidence<'_>, obligation: usize) -> NaiveDate {
     due_dates(e, obligation, u64::MAX).0
 }
 
-/// Whether what is owed was turned back for a while, so that a message may have been stopped and another one is due.
-pub(crate) fn was_turned(e: &Evidence<'_>, obligation: usize) -> bool {
-    let of = |fact: &Fact| match fact {
-        Fact::Unpay { obligation: o, .. } | Fact::Move { obligation: o, .. } => *o == obligation,
-        Fact::Pay { .. }
+/// Whether what is owed was turned away and back between two steps, so that a message may have been stopped and another
+/// one is due: by a payment that there was not, or by another due date.
+pub(crate) fn was_turned(e: &Evidence<'_>, obligation: usize, (after, until): (u64, u64)) -> bool {
+    let is_turn = |fact: &Fact| match fact {
+        Fact::Pay { obligation: o, key, .. } => *o == obligation && is_unpaid(e, *key, u64::MAX),
+        Fact::Move { obligation: o, .. } => *o == obligation,
+        Fact::Unpay { .. }
         | Fact::Dispute { .. }
         | Fact::OptOut { .. }
         | Fact::Suppress { .. }
         | Fact::Appear { .. }
         | Fact::Policy => false,
     };
-    e.world.facts.iter().any(|(_, fact)| of(fact))
+    e.world
+        .facts
+        .iter()
+        .zip(&e.course.known)
+        .any(|((_, fact), known)| is_turn(fact) && known.is_some_and(|known| known > after && known <= until))
 }
 
 pub(crate) fn against_facts(e: &Evidence<'_>, call: &Call, found: &mut Vec<Violation>) {

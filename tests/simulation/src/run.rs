@@ -54,6 +54,7 @@ enum End {
 struct Actor<'w> {
     id: ActorId,
     task: Task,
+    begun: u64,
     dies_at: i64,
     future: Pin<Box<dyn Future<Output = End> + 'w>>,
 }
@@ -78,8 +79,7 @@ pub(crate) struct Run<'w> {
 
 impl<'w> Run<'w> {
     pub(crate) fn new(world: &'w World, functions: &'w Functions, scene: Scene, ledger: Ledger) -> Self {
-        let known = vec![None; world.facts.len()];
-        let course = Course { known, prevented: 0, crashes: 0, erased: None, settled: false };
+        let course = Course::new(world.facts.len());
         let mut run = Self {
             world,
             functions,
@@ -289,11 +289,11 @@ impl<'w> Run<'w> {
     fn start(&mut self, task: Task) {
         let id = self.next_actor;
         self.next_actor += 1;
-        let (now, clock) = {
+        let (now, begun, clock) = {
             let mut state = self.scene.state();
             state.actor = id;
             state.note(|| format!("starts: {}", told(&task)));
-            (state.now, clock_of_a_function(&mut state))
+            (state.now, state.step, clock_of_a_function(&mut state))
         };
         let (functions, world) = (self.functions, self.world);
         let future: Pin<Box<dyn Future<Output = End> + 'w>> = match task.clone() {
@@ -334,7 +334,7 @@ impl<'w> Run<'w> {
                 if erased.await { End::Done } else { End::Again }
             }),
         };
-        self.actors.push(Actor { id, task, dies_at: now + FUNCTION_MS_MAX, future });
+        self.actors.push(Actor { id, task, begun, dies_at: now + FUNCTION_MS_MAX, future });
     }
 
     fn bodies(&self, ids: &[u64]) -> Vec<String> {
@@ -375,8 +375,9 @@ impl<'w> Run<'w> {
             let step_ms = if self.world.paced { PACED_POLL_MS_MAX } else { POLL_MS_MAX };
             state.now += state.dice.between(1, step_ms);
         }
-        let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Ready(end) = self.actors[chosen].future.as_mut().poll(&mut context) {
+        let polled = self.actors[chosen].future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.course.lines.resize(self.functions.lines(), self.actors[chosen].begun);
+        if let Poll::Ready(end) = polled {
             let actor = self.actors.swap_remove(chosen);
             self.finish(actor.id, actor.task, end);
         }

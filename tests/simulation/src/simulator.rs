@@ -17,6 +17,7 @@ use store::{Scope, SettingsDoc, Store, StoreError, TouchKey, TouchRecord};
 use crate::climate::Climate;
 use crate::course::Course;
 use crate::dice::Dice;
+use crate::evidence::unverified;
 use crate::facts::{Ledger, write};
 use crate::faults::under_weather;
 use crate::functions::Functions;
@@ -27,6 +28,8 @@ use crate::world::World;
 
 /// How many worlds share a database before it is made anew, so that it stays small.
 const WORLDS_PER_DATABASE: u32 = 200;
+/// Of every how many worlds the evidence is checked.
+const EVIDENCE_EVERY: u64 = 50;
 /// How far ahead touches may wait at the end of a world, in days.
 const WAITING_DAYS: u64 = 20;
 /// How many waiting touches of a shard and day are read.
@@ -37,17 +40,20 @@ const WAITING_MAX: u32 = 1_000;
 pub struct Options {
     /// Whether everything that happens is written down.
     pub trace: bool,
+    /// Whether the evidence of each customer is checked, which is done of some worlds in any case.
+    pub evidence: bool,
     /// A mistake that the pipeline has, to prove that it would be seen.
     #[cfg(feature = "deliberate-faults")]
     pub deliberate: Option<DeliberateFault>,
 }
 
 impl Options {
-    /// A run of the pipeline as it is; `trace` says whether everything that happens is written down.
+    /// A world that is looked at closely; `trace` says whether everything that happens is written down.
     #[must_use]
     pub fn traced(trace: bool) -> Self {
         Self {
             trace,
+            evidence: true,
             #[cfg(feature = "deliberate-faults")]
             deliberate: None,
         }
@@ -223,6 +229,9 @@ impl Simulator {
             left_of_erased: self.left_of_erased(&world, &course)?,
         };
         let mut violations = judge(&evidence);
+        if options.evidence || seed.is_multiple_of(EVIDENCE_EVERY) || !violations.is_empty() {
+            violations.extend(at_once(unverified(&self.raw, &functions.secret, &world)));
+        }
         let said = |v: &Violation| v.rule == Rule::DuplicateAfterWord;
         let after_words = violations.iter().filter(|v| said(v)).count() as u64;
         violations.retain(|v| !said(v));

@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use domain::channel::Channel;
 use domain::contact::{Address, Consent, ContactPoint, PersonName};
 use domain::customer::{Customer, Role};
-use domain::ids::{CustomerId, ObligationId};
+use domain::ids::{CustomerId, ObligationId, StageId};
 use domain::import::record::AccountRow;
 use domain::locale::Country;
 use domain::money::Money;
@@ -30,6 +30,10 @@ const FILE_COMES_PER_MILLE: i64 = 250;
 const QUOTA_PER_MILLE: i64 = 100;
 /// In how many of a thousand worlds the tenant would rather send an email twice than not at all.
 const AGAIN_PER_MILLE: i64 = 250;
+/// The same for text messages, in how many of a thousand.
+const AGAIN_SMS_PER_MILLE: i64 = 150;
+/// How many of a thousand customers have said which channel they prefer.
+const PREFERS_PER_MILLE: i64 = 300;
 /// The most facts that arrive in one world.
 const FACTS_MAX: usize = 7;
 /// In how many of a thousand worlds an operator settles what is unknown.
@@ -39,9 +43,9 @@ const WORD_MS_MAX: i64 = 8 * 60 * 60_000;
 /// In how many of a thousand worlds a customer asks to be forgotten.
 const ERASURE_PER_MILLE: i64 = 200;
 /// Of how many of a thousand payments it shows that there were none.
-const UNPAY_PER_MILLE: i64 = 300;
+const UNPAY_PER_MILLE: i64 = 500;
 /// In how many of a thousand worlds a due date moves, and most often back again.
-const MOVE_PER_MILLE: i64 = 250;
+const MOVE_PER_MILLE: i64 = 350;
 /// How near to a scan a fact arrives that is to race it, in milliseconds.
 const RACE_MS: i64 = 90_000;
 
@@ -76,9 +80,20 @@ const PLACES: &[Place] = &[
 /// A stage, as the model knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rung {
-    /// Its trigger, in days past due; its id is `s` and this number.
+    /// Its trigger, in days past due.
     pub(crate) dpd: i32,
 }
+
+impl Rung {
+    /// Its id, which names no day and has no order.
+    pub(crate) fn id(self) -> &'static str {
+        STAGES.iter().find(|(dpd, _)| *dpd == self.dpd).map_or("", |(_, id)| id)
+    }
+}
+
+/// Every stage that there can be: its trigger, in days past due, and its id.
+const STAGES: [(i32, &str); 7] =
+    [(-2, "tamarindo"), (0, "ceiba"), (1, "yuca"), (3, "aguaje"), (5, "nopal"), (8, "boldo"), (10, "cacao")];
 
 /// What becomes known.
 #[derive(Debug, Clone)]
@@ -310,15 +325,27 @@ impl World {
         for rung in &self.ladders[version - 1] {
             let purpose = if rung.dpd <= 0 { "pre_due" } else { "overdue" };
             text += &format!(
-                "[[stages]]\nid = \"s{0}\"\ndpd = {0}\ntone = \"friendly\"\npurpose = \"{purpose}\"\n\
+                "[[stages]]\nid = \"{id}\"\ndpd = {0}\ntone = \"friendly\"\npurpose = \"{purpose}\"\n\
                  channels = [{1}]\ntemplate = \"t\"\n",
                 rung.dpd,
-                channels.join(", ")
+                channels.join(", "),
+                id = rung.id(),
             );
         }
         text + "[[templates]]\nid = \"t\"\n[templates.email]\nsubject = '{{ lender_name }}'\n\
                 text = 'Su pago de {{ amount }}. {{ opt_out }}'\nhtml = '<p>{{ amount }} {{ opt_out }}</p>'\n\
                 [templates.sms]\ntext = '{{ lender_name }}: {{ amount }}. {{ opt_out }}'\n"
+    }
+
+    /// The trigger of a stage, in days past due.
+    pub(crate) fn dpd_of(&self, stage: &StageId) -> Option<i32> {
+        let rungs = self.ladders.iter().flatten();
+        rungs.copied().find(|rung| rung.id() == stage.as_str()).map(|rung| rung.dpd)
+    }
+
+    /// Whether the policy, or the customer's own wish, lets a channel serve a customer.
+    pub(crate) fn may_serve(&self, customer: usize, channel: Channel) -> bool {
+        self.channels.contains(&channel) || self.customers[customer].preferred_channel == Some(channel)
     }
 
     /// The zone in which a customer's days are judged.
@@ -369,6 +396,9 @@ fn tenant(seed: u64, place: &Place, paced: bool, dice: &mut Dice) -> Tenant {
     if dice.happens(AGAIN_PER_MILLE) {
         tenant.on_unknown.email = OnUnknown::PreferDelivery;
     }
+    if dice.happens(AGAIN_SMS_PER_MILLE) {
+        tenant.on_unknown.sms = OnUnknown::PreferDelivery;
+    }
     tenant
 }
 
@@ -378,6 +408,7 @@ fn customer(number: usize, home: &Place, dice: &mut Dice) -> Customer {
     if dice.happens(500) {
         channels.push(Channel::Sms);
     }
+    let prefers = dice.happens(PREFERS_PER_MILLE).then(|| dice.one_of(&[Channel::Email, Channel::Sms]));
     let said = NaiveDate::from_ymd_opt(2025, 12, 1).unwrap_or_default();
     let consent = |channel: &Channel| Consent::of_contract(*channel, true, said);
     let point = |channel: &Channel| ContactPoint {
@@ -399,7 +430,7 @@ fn customer(number: usize, home: &Place, dice: &mut Dice) -> Customer {
         time_zone: dice.happens(500).then(|| dice.one_of(home.zones)),
         language: None,
         segment: None,
-        preferred_channel: None,
+        preferred_channel: prefers,
         contact_points: channels.iter().map(point).collect(),
         consents: channels.iter().map(consent).collect(),
         agreed_hours: None,
