@@ -68,7 +68,7 @@ async fn what_speaks_against_a_policy_is_said_whole_and_nothing_is_stored() {
     let threat = refused(DEFAULT, &threat).await;
     assert!(threat.contains("CO: line ") && threat.contains("embarg"), "{threat}");
     assert_eq!(active(&api).await, None);
-    let no_id = put(&api, "/v1/tenants/andino/policies/a%20b", &demo()).await;
+    let no_id = put(&api, "/v1/tenants/andino/policies/a%00b", &demo()).await;
     assert_eq!(no_id.code(), "not_found");
     let no_text = api.ask(&manager(), Method::PUT, DEFAULT, &[], Some(&json!({"policy": ""}))).await;
     assert_eq!(no_text.code(), "invalid");
