@@ -50,7 +50,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("integration", &[]),
     (
         "simulation",
-        &["domain", "store", "channels", "runtime", "delivery", "plan-shard", "record-delivery", "scan-due"],
+        &[
+            "verifier",
+            "domain",
+            "store",
+            "channels",
+            "runtime",
+            "delivery",
+            "plan-shard",
+            "record-delivery",
+            "scan-due",
+        ],
     ),
     ("bench", &["domain"]),
 ];
