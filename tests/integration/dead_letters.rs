@@ -217,6 +217,9 @@ fn an_operator_lists_inspects_redrives_and_discards() {
     dlq(0, &["discard", first, "--reason", "a lender that left"]);
     assert!(text(&dlq(0, &["discard", first, "--reason", "again"]).stderr).contains("a lender that left"));
     dlq(1, &["discard", first, "--reason", " "]);
+    for names_a_person in ["ana@example.com", "3001234567"] {
+        dlq(1, &["discard", first, "--reason", names_a_person]);
+    }
     dlq(2, &["inspect", "m999"]);
     dlq(1, &["list", "--queue", "calls"]);
     dlq(64, &["list", "--stack", "puntual", "--region", "us-east-1"]);

@@ -4,6 +4,7 @@
 //! Invariant under test: every further message is a contact under the same hours and caps, and there is never a third.
 
 use channels::Fault;
+use delivery::Delivered;
 use domain::channel::Channel;
 use domain::decision::Cause;
 use domain::delivery::{Report, Source, Transition};
@@ -20,6 +21,32 @@ async fn stack_of(change: impl FnOnce(&mut Tenant)) -> Stack {
     tenant.jurisdiction = "MX".to_owned();
     change(&mut tenant);
     Stack::of(tenant).await
+}
+
+#[tokio::test]
+async fn a_job_that_comes_again_after_its_message_stops_nothing() {
+    let stack = Stack::new().await;
+    // What was due a day ago can be reminded of no more, and stands first.
+    let ana = Borrower::new("ana");
+    stack.import(1, &[ana.owes("a", 22), ana.owes("b", 20)]).await;
+    stack.plan(at(23, 10, 0)).await;
+    let [job] = &stack.take_jobs(Channel::Email)[..] else { panic!("one job") };
+    assert_eq!(stack.deliver(Channel::Email, job, at(23, 10, 0)).await, Delivered::Sent);
+    let again = stack.deliver(Channel::Email, job, at(23, 10, 1)).await;
+    assert_eq!((&again, again.stopped_by()), (&Delivered::AlreadyClaimed, None));
+    assert_eq!(stack.sent_to("ana"), ["email d3:b"]);
+}
+
+#[tokio::test]
+async fn a_job_whose_debt_was_paid_meanwhile_is_stopped_by_that() {
+    let stack = Stack::new().await;
+    stack.import(1, &[Borrower::new("ana").owes("a", 20)]).await;
+    stack.plan(at(23, 10, 0)).await;
+    let [job] = &stack.take_jobs(Channel::Email)[..] else { panic!("one job") };
+    stack.pay("ana", "a").await;
+    let stopped = stack.deliver(Channel::Email, job, at(23, 10, 0)).await;
+    assert_eq!(stopped.stopped_by(), Some("closed"));
+    assert_eq!(stack.sent_to("ana"), Vec::<String>::new());
 }
 
 async fn with_unknown(preferred: OnUnknown) -> Stack {

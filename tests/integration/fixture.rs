@@ -11,6 +11,7 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::tag::TagKey;
 use channels::{Outbox, OutboxMessage, Sender};
 use chrono::{DateTime, NaiveDate, Utc};
+use delivery::Delivered;
 use domain::channel::Channel;
 use domain::choice::OptOutKey;
 use domain::contact::{Address, Consent, ContactPoint, PersonName};
@@ -26,7 +27,7 @@ use domain::tenant::Tenant;
 use domain::touch::TouchState;
 use runtime::batch::event_of;
 use runtime::decision_log::{DecisionLine, DecisionLog};
-use runtime::job::{DueEvent, JOB_VERSION, ShardJob};
+use runtime::job::{DueEvent, JOB_VERSION, ShardJob, TouchJob};
 use runtime::queue::{MemoryQueue, Queue};
 use runtime::rules::RulesCache;
 use runtime::schedule::Schedules;
@@ -256,6 +257,13 @@ impl Stack {
         let response = self.answer(function, event_of(bodies), now).await;
         let position = |id: &String| id.parse().expect("message ids are positions");
         response.batch_item_failures.iter().map(|f| position(&f.item_identifier)).collect()
+    }
+
+    /// How one job of a channel ends.
+    pub(crate) async fn deliver(&self, channel: Channel, body: &str, now: DateTime<Utc>) -> Delivered {
+        let deps = if channel == Channel::Email { &self.email } else { &self.sms };
+        let job: TouchJob = serde_json::from_str(body).expect("a job");
+        delivery::deliver(deps, &job, now).await.expect("the job ends")
     }
 
     /// What a function answers to a batch.

@@ -23,7 +23,7 @@ use domain::choice::OptOutKey;
 use domain::ids::{CustomerId, TenantId, TouchId};
 use domain::planner::{Plan, Rules};
 use domain::touch::Touch;
-use domain::verdict::Decision;
+use domain::verdict::{Decision, ReasonCode};
 use domain::zone::day_zone;
 use runtime::batch::{each_job, each_job_at_once};
 use runtime::decision_log::{DecisionLine, DecisionLog, DecisionSource};
@@ -209,10 +209,35 @@ pub async fn handle(deps: &Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatc
     }
 }
 
+impl Delivered {
+    /// The code of the fact that stopped a message; `None` where nothing was stopped. What went out another way before was
+    /// not stopped either.
+    #[must_use]
+    pub fn stopped_by(&self) -> Option<&str> {
+        match self {
+            Self::Prevented { reason } => {
+                Some(reason.as_str()).filter(|reason| *reason != ReasonCode::StageReached.as_str())
+            }
+            Self::Sent
+            | Self::AlreadyClaimed
+            | Self::Paused
+            | Self::Deferred
+            | Self::Released
+            | Self::Failed
+            | Self::Unknown
+            | Self::Redirected => None,
+        }
+    }
+}
+
 fn count_delivered(delivered: &Delivered) {
     match delivered {
         Delivered::Sent => count(Count::Sent, 1),
-        Delivered::Prevented { reason } => count_for(Count::Prevented, reason),
+        Delivered::Prevented { .. } => {
+            if let Some(reason) = delivered.stopped_by() {
+                count_for(Count::Prevented, reason);
+            }
+        }
         Delivered::Deferred => count(Count::Deferred, 1),
         Delivered::Released => count(Count::Released, 1),
         Delivered::Failed => count(Count::Failed, 1),

@@ -7,29 +7,35 @@ use chrono::{DateTime, Utc};
 use domain::decision::{Cause, DecisionRecord};
 use domain::planner::{Facts, Plan, Rules, plan};
 use domain::send_rate::PutOff;
-use domain::touch::Touch;
+use domain::touch::{Touch, TouchState};
 use domain::verdict::{Decision, Reason, ReasonCode, Verdict};
 use runtime::decision_log::DecisionSource;
 use runtime::job::TouchJob;
 use runtime::rules::{TenantRules, suppressed_channels};
 use store::{CustomerFacts, Recording};
 
-use crate::{Delivered, DeliveryError, Deps, Handled, queue_job, record};
+use crate::{Delivered, DeliveryError, Deps, Handled, place_of, queue_job, record};
 
 /// How many seconds an hour has.
 const HOUR_SECONDS: i64 = 3_600;
 /// How many digits of a touch's id say where in its hour it waits.
 const ID_DIGITS: usize = 8;
 
-/// Nothing goes out now: the touch moves to its next lawful moment, or ends with the reason.
+/// Nothing goes out now: the touch moves to its next lawful moment, or ends with the reason. A job that comes again after
+/// its message went out has nothing left that could be stopped.
 pub(crate) async fn put_off(
     deps: &Deps,
     rules: &TenantRules,
+    job: &TouchJob,
     decided: &Plan,
 ) -> Result<Handled, DeliveryError> {
     if let Some(later) = &decided.later {
         deps.store.plan_touch(&rules.scope(), later).await?;
         return Ok(Handled::by(later, Delivered::Deferred));
+    }
+    let own = deps.store.touch(&job.tenant, &place_of(job)).await?;
+    if own.is_some_and(|own| was_called(own.state)) {
+        return Ok(Handled::without_touch(Delivered::AlreadyClaimed));
     }
     Ok(Handled::without_touch(Delivered::Prevented { reason: decisive(&decided.verdicts) }))
 }
@@ -133,6 +139,20 @@ pub(crate) async fn fall_back(
         queue_job(deps, next, touch.channel).await?;
     }
     Ok(())
+}
+
+/// Whether a touch went to its provider, whatever came of it.
+const fn was_called(state: TouchState) -> bool {
+    match state {
+        TouchState::Claimed
+        | TouchState::Sent
+        | TouchState::Failed
+        | TouchState::Unknown
+        | TouchState::Delivered
+        | TouchState::Bounced
+        | TouchState::Complained => true,
+        TouchState::Planned | TouchState::Prevented | TouchState::Superseded => false,
+    }
 }
 
 /// The code of the first reason of what is most alive among the verdicts.

@@ -368,7 +368,7 @@ impl AtHand<'_> {
             return Ok(Worked::Changed);
         }
         record(deps, rules_for, facts, decided, DecisionSource::Revision);
-        put_off(deps, rules, decided).await.map(Worked::Done)
+        put_off(deps, rules, job, decided).await.map(Worked::Done)
     }
 
     pub(crate) fn whose(&self) -> Whose<'_> {

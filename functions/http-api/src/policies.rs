@@ -16,7 +16,7 @@ use domain::jurisdiction::TenantJurisdictions;
 use domain::policy::Policy;
 use domain::policy_check::{PolicyObjection, check_policy};
 use domain::tenant::{Tenant, TenantSlug};
-use runtime::policy_version::{PolicyVersionError, put_version};
+use runtime::policy_version::{PolicyVersionError, may_put, put_version};
 use store::{ErrorClass, PolicyChange};
 
 use crate::Deps;
@@ -61,6 +61,8 @@ pub(crate) async fn put(
         by: principal.subject().to_owned(),
         at: now,
     };
+    // What is refused was not brought.
+    may_put(&deps.store, slug.id(), (&text, &policy)).await.map_err(refused)?;
     deps.store.record_policy_change(&change).await?;
     put_version(&deps.store, slug.id(), (&text, &policy)).await.map_err(refused)?;
     tracing::info!(

@@ -65,13 +65,27 @@ pub async fn put_version(
     (text, policy): (&str, &Policy),
 ) -> Result<(), PolicyVersionError> {
     let (id, version) = (&policy.id, policy.version);
-    let this = PolicyDoc { version, source: text.to_owned() };
-    // What decides already changes nothing.
-    if store.active_policy(tenant, id).await? != Some(this) {
-        keeps_days(store, tenant, (id, version), &StageDays::of(policy)).await?;
-    }
+    may_put(store, tenant, (text, policy)).await?;
     store.put_policy(tenant, id, version, text).await?;
     Ok(store.activate_policy(tenant, id, version).await?)
+}
+
+/// Whether a version may be stored and followed, as [`put_version`] asks first.
+///
+/// # Errors
+/// As [`put_version`].
+pub async fn may_put(
+    store: &Store,
+    tenant: &TenantId,
+    (text, policy): (&str, &Policy),
+) -> Result<(), PolicyVersionError> {
+    let (id, version) = (&policy.id, policy.version);
+    let this = PolicyDoc { version, source: text.to_owned() };
+    // What decides already changes nothing.
+    if store.active_policy(tenant, id).await? == Some(this) {
+        return Ok(());
+    }
+    keeps_days(store, tenant, (id, version), &StageDays::of(policy)).await
 }
 
 /// Whether a tenant may change to a policy: its stages have the days that they had in every policy of the tenant. One of

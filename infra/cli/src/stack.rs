@@ -12,13 +12,12 @@ use anyhow::Context;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use channels::{Outbox, Sender};
 use chrono::{DateTime, Utc};
-use delivery::{Delivered, DeliveryError, deliver};
+use delivery::{DeliveryError, deliver};
 use domain::channel::Channel;
 use domain::choice::OptOutKey;
 use domain::ids::{CustomerId, TenantId, TouchId};
 use domain::policy::Policy;
 use domain::tenant::Tenant;
-use domain::verdict::ReasonCode;
 use plan_shard::Overfull;
 use runtime::batch::each_job;
 use runtime::dead_letter::QueueName;
@@ -278,12 +277,9 @@ impl LocalFunctions {
     /// Delivers the touches of a batch as the sending function does, and counts those that a fact has stopped.
     async fn send(&self, deps: &delivery::Deps, event: SqsEvent, now: DateTime<Utc>) -> SqsBatchResponse {
         each_job(event, async |job: TouchJob| {
-            if let Delivered::Prevented { reason } = deliver(deps, &job, now).await?
-                // It went out another way: nothing was stopped.
-                && reason != ReasonCode::StageReached.as_str()
-            {
+            if let Some(reason) = deliver(deps, &job, now).await?.stopped_by() {
                 let mut prevented = self.prevented.lock().unwrap_or_else(PoisonError::into_inner);
-                prevented.insert((job.customer, job.touch), reason);
+                prevented.insert((job.customer, job.touch), reason.to_owned());
             }
             Ok::<(), DeliveryError>(())
         })

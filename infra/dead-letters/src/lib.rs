@@ -9,6 +9,9 @@ mod reply;
 
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat, Utc};
+use domain::contact::EvidenceRef;
+use domain::fact_record::PersonWord;
+use domain::ids::OperatorId;
 use runtime::dead_letter::{
     Answer, DeadLetter, DeadLetters, Found, Listing, MessageId, Redriven, Removed, shown_body,
 };
@@ -66,6 +69,12 @@ pub async fn operate(
             if reason.trim().is_empty() {
                 bail!("--reason is empty; expected why the message is thrown away");
             }
+            if !names_nobody(&reason) {
+                bail!(
+                    "--reason may name a person, and is kept; expected at most 80 characters without an address and without six \
+                     digits in a row"
+                );
+            }
             let id = MessageId::new(id);
             let answer = letters.discard(&id, &reason, now).await?;
             let mut reply = done(&id, &answer, home, &format!("was thrown away: {reason}"));
@@ -75,6 +84,12 @@ pub async fn operate(
             Ok(reply)
         }
     }
+}
+
+/// Whether a reason could stand in a person's word on a message, which is kept for good.
+fn names_nobody(reason: &str) -> bool {
+    let word = || PersonWord::new(OperatorId::new("operator").ok()?, EvidenceRef::note(reason).ok()?).ok();
+    word().is_some()
 }
 
 async fn redrive_all(letters: &impl DeadLetters, home: Home, now: DateTime<Utc>) -> anyhow::Result<Reply> {

@@ -86,5 +86,8 @@ async fn a_version_that_would_remind_twice_is_in_the_way() {
     let told = put(&api, DEFAULT, &moved).await;
     assert_eq!((told.status, told.code()), (StatusCode::PRECONDITION_FAILED, "precondition_failed"));
     assert!(told.body["detail"].as_str().unwrap().contains("d8"), "{}", told.body);
+    let shown = api.get(&manager(), DEFAULT).await;
+    let versions: Vec<_> = shown.body["changes"].as_array().unwrap().iter().map(|c| &c["version"]).collect();
+    assert!(versions.iter().all(|version| **version == 1), "what is refused was not brought: {versions:?}");
     assert_eq!(active(&api).await, Some(1));
 }
