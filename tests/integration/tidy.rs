@@ -44,7 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "dead-letters",
         ],
     ),
-    ("dead-letters", &["runtime"]),
+    ("dead-letters", &["domain", "runtime"]),
     ("puntual-deploy", &["dead-letters", "runtime"]),
     ("emulator", &[]),
     ("integration", &[]),
