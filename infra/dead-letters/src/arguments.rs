@@ -31,7 +31,7 @@ pub struct DlqArguments {
     #[arg(long, global = true, value_name = "URL")]
     pub emulator: Option<String>,
     /// Takes the program for a stack from a folder in which it lies already, and compiles nothing.
-    #[arg(long, global = true, value_name = "FOLDER", requires = "stack")]
+    #[arg(long, global = true, value_name = "FOLDER")]
     pub built: Option<PathBuf>,
 }
 
@@ -135,7 +135,7 @@ impl DlqArguments {
     /// # Errors
     /// [`WrongPlace`] where the options name none, or two.
     pub fn place(&self) -> Result<Place, WrongPlace> {
-        let Self { out, stack, region, emulator, .. } = self;
+        let Self { out, stack, region, emulator, built, .. } = self;
         match (stack, region) {
             (Some(_), _) if out.is_some() => {
                 Err(WrongPlace("--out names a folder and --stack a stack; expected one of them"))
@@ -146,8 +146,8 @@ impl DlqArguments {
                 emulator: emulator.clone(),
             })),
             (Some(_), None) => Err(WrongPlace("--stack was given without --region; expected both")),
-            (None, _) if region.is_some() || emulator.is_some() => {
-                Err(WrongPlace("--region and --emulator say where a stack is; expected --stack, too"))
+            (None, _) if region.is_some() || emulator.is_some() || built.is_some() => {
+                Err(WrongPlace("--region, --emulator and --built are about a stack; expected --stack, too"))
             }
             (None, _) => Ok(Place::Folder(out.clone().unwrap_or_else(|| PathBuf::from(FOLDER)))),
         }
